@@ -1,0 +1,195 @@
+//! What can go wrong with a call that was well-formed: a closed list of causes.
+//!
+//! Invariants: a fault always says whose it is, whether the operation was applied, and whether to retry.
+//!
+//! Not here: the gRPC status it becomes (`grpc::status`); malformed requests (`grpc::check`).
+
+use std::time::Duration;
+
+/// Why a call, or the session behind it, failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Cause {
+    /// Not connected to a master yet.
+    NoSession,
+    /// A configured host name does not resolve.
+    AddressNotResolvable,
+    /// The node refuses the connection or does not answer.
+    RedisUnreachable,
+    /// Redis rejects user or password, or asks for one.
+    RedisAuthFailed,
+    /// The ACL user may not run a command that vedetta needs.
+    RedisPermissionDenied,
+    /// The TLS handshake failed.
+    TlsFailed,
+    /// The node is a replica.
+    NotAMaster,
+    /// The node is loading its data set, or is a replica without its master.
+    RedisLoading,
+    /// A script blocks the node.
+    RedisBusy,
+    /// `min-replicas-to-write` is not met.
+    TooFewReplicas,
+    /// Redis is at `maxmemory` and may not evict.
+    RedisOutOfMemory,
+    /// Redis answered with an error that vedetta does not expect.
+    RedisRefused,
+    /// No Sentinel answers.
+    SentinelsUnreachable,
+    /// The Sentinels reject or miss the password.
+    SentinelAuthFailed,
+    /// The Sentinels do not monitor that name.
+    MasterNameUnknown,
+    /// No majority of the Sentinels agrees on one master.
+    NoMajority,
+    /// The link broke or timed out while a write was in flight.
+    OutcomeUnknown,
+    /// The caller's deadline passed.
+    Deadline,
+    /// The value does not fit the embedded store.
+    StoreFull,
+    /// This build does not do that yet.
+    CapabilityMissing,
+    /// This vedetta is stopping.
+    ShuttingDown,
+    /// A defect of vedetta.
+    Internal,
+}
+
+/// Whose fault it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Owner {
+    /// Who called.
+    Caller,
+    /// This process.
+    Vedetta,
+    /// The data node, or the way to it.
+    Redis,
+    /// The Sentinels, or the way to them.
+    Sentinel,
+}
+
+/// Whether a failed operation took effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Applied {
+    /// It did not; a retry is safe.
+    No,
+    /// Nobody can tell.
+    Unknown,
+}
+
+impl Cause {
+    /// The stable name that programs match on (`ErrorInfo.reason`).
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::NoSession => "NO_SESSION",
+            Self::AddressNotResolvable => "ADDRESS_NOT_RESOLVABLE",
+            Self::RedisUnreachable => "REDIS_UNREACHABLE",
+            Self::RedisAuthFailed => "REDIS_AUTH_FAILED",
+            Self::RedisPermissionDenied => "REDIS_PERMISSION_DENIED",
+            Self::TlsFailed => "TLS_FAILED",
+            Self::NotAMaster => "NOT_A_MASTER",
+            Self::RedisLoading => "REDIS_LOADING",
+            Self::RedisBusy => "REDIS_BUSY",
+            Self::TooFewReplicas => "TOO_FEW_REPLICAS",
+            Self::RedisOutOfMemory => "REDIS_OUT_OF_MEMORY",
+            Self::RedisRefused => "REDIS_REFUSED",
+            Self::SentinelsUnreachable => "SENTINELS_UNREACHABLE",
+            Self::SentinelAuthFailed => "SENTINEL_AUTH_FAILED",
+            Self::MasterNameUnknown => "MASTER_NAME_UNKNOWN",
+            Self::NoMajority => "NO_MAJORITY",
+            Self::OutcomeUnknown => "OUTCOME_UNKNOWN",
+            Self::Deadline => "DEADLINE",
+            Self::StoreFull => "STORE_FULL",
+            Self::CapabilityMissing => "CAPABILITY_MISSING",
+            Self::ShuttingDown => "SHUTTING_DOWN",
+            Self::Internal => "INTERNAL",
+        }
+    }
+
+    /// Whose fault it is.
+    pub const fn owner(self) -> Owner {
+        match self {
+            Self::Deadline | Self::CapabilityMissing => Owner::Caller,
+            Self::NoSession | Self::StoreFull | Self::ShuttingDown | Self::Internal => {
+                Owner::Vedetta
+            }
+            Self::SentinelsUnreachable
+            | Self::SentinelAuthFailed
+            | Self::MasterNameUnknown
+            | Self::NoMajority => Owner::Sentinel,
+            Self::AddressNotResolvable
+            | Self::RedisUnreachable
+            | Self::RedisAuthFailed
+            | Self::RedisPermissionDenied
+            | Self::TlsFailed
+            | Self::NotAMaster
+            | Self::RedisLoading
+            | Self::RedisBusy
+            | Self::TooFewReplicas
+            | Self::RedisOutOfMemory
+            | Self::RedisRefused
+            | Self::OutcomeUnknown => Owner::Redis,
+        }
+    }
+
+    /// How long to wait before a retry can help; `None` where waiting does not.
+    pub const fn retry_after(self) -> Option<Duration> {
+        match self {
+            Self::NoSession
+            | Self::RedisUnreachable
+            | Self::NotAMaster
+            | Self::RedisLoading
+            | Self::RedisBusy
+            | Self::TooFewReplicas
+            | Self::SentinelsUnreachable
+            | Self::NoMajority => Some(Duration::from_millis(250)),
+            // These wait for a person.
+            Self::AddressNotResolvable
+            | Self::RedisAuthFailed
+            | Self::RedisPermissionDenied
+            | Self::TlsFailed
+            | Self::SentinelAuthFailed
+            | Self::MasterNameUnknown => Some(Duration::from_secs(5)),
+            Self::ShuttingDown => Some(Duration::from_secs(1)),
+            Self::RedisOutOfMemory
+            | Self::RedisRefused
+            | Self::OutcomeUnknown
+            | Self::Deadline
+            | Self::StoreFull
+            | Self::CapabilityMissing
+            | Self::Internal => None,
+        }
+    }
+}
+
+/// A failed call.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{detail}")]
+pub struct Fault {
+    /// Why.
+    pub cause: Cause,
+    /// Whether it took effect.
+    pub applied: Applied,
+    /// One sentence for a person; never holds a key, a value or a secret.
+    pub detail: String,
+}
+
+impl Fault {
+    /// A fault of an operation that was not applied.
+    pub fn not_applied(cause: Cause, detail: impl Into<String>) -> Self {
+        Self {
+            cause,
+            applied: Applied::No,
+            detail: detail.into(),
+        }
+    }
+
+    /// A fault of an operation that may have been applied.
+    pub fn unknown(cause: Cause, detail: impl Into<String>) -> Self {
+        Self {
+            cause,
+            applied: Applied::Unknown,
+            detail: detail.into(),
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! The vocabulary: what an entry is called, what it holds, when it ends, and what can go wrong.
+//!
+//! Invariants: a value of a type in this room is valid; text and bytes from outside enter through a
+//! fallible constructor once and are never checked again.
+//!
+//! Not here: how any of it is stored (`cache::frame`), sent (`grpc::convert`) or configured (`config`).
+
+mod address;
+mod endpoint;
+mod entry;
+mod fault;
+mod version;
+
+pub use address::{Address, CacheId, CacheName, Key, NameError, Tenant};
+pub use endpoint::{Endpoint, EndpointError};
+pub use entry::{
+    Condition, Expiry, Freshness, Hit, Lookup, PutOutcome, Source, TtlLookup, Value,
+};
+pub use fault::{Applied, Cause, Fault, Owner};
+pub use version::Version;
