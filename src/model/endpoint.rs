@@ -92,6 +92,15 @@ impl fmt::Display for Endpoint {
     }
 }
 
+/// Which node is master, and since which configuration of the Sentinels.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Master {
+    /// Where it listens.
+    pub endpoint: Endpoint,
+    /// Sentinel's config epoch, which every failover raises; 0 without Sentinels.
+    pub epoch: u64,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

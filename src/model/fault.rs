@@ -45,6 +45,8 @@ pub enum Cause {
     OutcomeUnknown,
     /// The caller's deadline passed.
     Deadline,
+    /// Too many calls are in flight in this vedetta.
+    Overloaded,
     /// The value does not fit the embedded store.
     StoreFull,
     /// This build does not do that yet.
@@ -99,6 +101,7 @@ impl Cause {
             Self::NoMajority => "NO_MAJORITY",
             Self::OutcomeUnknown => "OUTCOME_UNKNOWN",
             Self::Deadline => "DEADLINE",
+            Self::Overloaded => "OVERLOADED",
             Self::StoreFull => "STORE_FULL",
             Self::CapabilityMissing => "CAPABILITY_MISSING",
             Self::ShuttingDown => "SHUTTING_DOWN",
@@ -110,9 +113,11 @@ impl Cause {
     pub const fn owner(self) -> Owner {
         match self {
             Self::Deadline | Self::CapabilityMissing => Owner::Caller,
-            Self::NoSession | Self::StoreFull | Self::ShuttingDown | Self::Internal => {
-                Owner::Vedetta
-            }
+            Self::NoSession
+            | Self::Overloaded
+            | Self::StoreFull
+            | Self::ShuttingDown
+            | Self::Internal => Owner::Vedetta,
             Self::SentinelsUnreachable
             | Self::SentinelAuthFailed
             | Self::MasterNameUnknown
@@ -136,6 +141,7 @@ impl Cause {
     pub const fn retry_after(self) -> Option<Duration> {
         match self {
             Self::NoSession
+            | Self::Overloaded
             | Self::RedisUnreachable
             | Self::NotAMaster
             | Self::RedisLoading

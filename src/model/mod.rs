@@ -12,7 +12,7 @@ mod fault;
 mod version;
 
 pub use address::{Address, CacheId, CacheName, Key, NameError, Tenant};
-pub use endpoint::{Endpoint, EndpointError};
+pub use endpoint::{Endpoint, EndpointError, Master};
 pub use entry::{
     Condition, Expiry, Freshness, Hit, Lookup, PutOutcome, Source, TtlLookup, Value,
 };

@@ -1,0 +1,305 @@
+//! The composition root: the only place that knows every room.
+//!
+//! Order of a start: bind, so that a taken address is an error before anything else; build; spawn; serve. Order of a
+//! stop: not ready, no new calls, calls in flight finish, then the links to Redis and the Sentinels go.
+//!
+//! Invariants: a start does not wait for Redis and does not fail because of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use crate::admin::{self, Probes, Pulse};
+use crate::cache::{Cache, Embedded, Remote, Store};
+use crate::config::{Api, Config, Loaded, RedisConfig, SentinelConfig, StoreConfig, Tls};
+use crate::drain::Tasks;
+use crate::failover::{self, Phase};
+use crate::grpc::{
+    self, BindError, CacheService, Draining, Health, Inflight, Listeners, Socket, StatusService,
+    StatusSources,
+};
+use crate::model::Master;
+use crate::proto::v1::get_status_response as status;
+use crate::sentinel::{self, Election, WatchSettings};
+use crate::telemetry::Registry;
+use crate::upstream::{self, SessionSettings};
+
+/// How long the links get to end after the last call. Nothing is lost with them.
+const LINKS_GRACE: Duration = Duration::from_millis(500);
+
+/// Why the process cannot serve.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The Unix socket.
+    #[error(transparent)]
+    Socket(#[from] BindError),
+    /// The TCP port of the API.
+    #[error("cannot listen on {address} for the API: {source}; set VEDETTA_LISTEN")]
+    Listen {
+        /// Where.
+        address: std::net::SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The admin port.
+    #[error(transparent)]
+    Admin(#[from] admin::BindError),
+    /// TLS.
+    #[error("TLS cannot be set up: {0}; check redis.tls_ca_file and sentinel.tls_ca_file")]
+    Tls(String),
+    /// A defect of the build.
+    #[error("vedetta cannot start: {0}; please report this")]
+    Defect(String),
+}
+
+/// Two sets of tasks, because calls in flight need the links until they are answered.
+struct Floors {
+    serving: Tasks,
+    links: Tasks,
+}
+
+/// Serves until `stop` completes; returns after the drain.
+///
+/// # Errors
+/// See [`StartError`].
+pub async fn serve(loaded: Loaded, stop: impl Future<Output = &'static str>) -> Result<(), StartError> {
+    for notice in &loaded.notices {
+        tracing::info!("{notice}");
+    }
+    let config = &loaded.config;
+    let registry = Registry::new().map_err(|error| StartError::Defect(error.to_string()))?;
+    let listeners = bind(&config.api).await?;
+    announce(&listeners);
+    let floors = Floors {
+        serving: Tasks::new(),
+        links: Tasks::new(),
+    };
+    let (health, serving) = match &config.store {
+        StoreConfig::Embedded { capacity } => {
+            embedded(*capacity, config, &registry, &floors, listeners).await?
+        }
+        StoreConfig::Redis(redis) => {
+            remote(redis, None, config, &registry, &floors, listeners).await?
+        }
+        StoreConfig::Sentinel(redis, sentinel) => {
+            remote(redis, Some(sentinel), config, &registry, &floors, listeners).await?
+        }
+    };
+    let probes = probes(&serving, &floors);
+    let shown = show(&loaded);
+    let admin = admin::start(config.admin.listen, probes.clone(), Arc::new(registry), shown)?;
+    tracing::info!(%admin, "metrics and probes");
+    follow_health(health, serving, &floors);
+
+    let reason = stop.await;
+    tracing::info!("stopping: {reason}");
+    probes.stop();
+    let late = floors.serving.stop(config.api.drain + LINKS_GRACE).await;
+    let late = [late, floors.links.stop(LINKS_GRACE).await].concat();
+    if late.is_empty() {
+        tracing::info!("stopped");
+    } else {
+        tracing::warn!("stopped without waiting for {}", late.join(", "));
+    }
+    Ok(())
+}
+
+/// Where the follower stands; `None` with the embedded store, which is always there.
+type Serving = Option<watch::Receiver<failover::Status>>;
+
+async fn bind(api: &Api) -> Result<Listeners, StartError> {
+    let socket = match &api.socket {
+        None => None,
+        Some(path) => match Socket::bind(path) {
+            Ok(socket) => Some(socket),
+            // A laptop without the default directory is no reason not to start; a taken socket is.
+            Err(error @ BindError::Io { .. }) if !api.socket_required && api.listen.is_some() => {
+                tracing::warn!("serving without a Unix socket: {error}");
+                None
+            }
+            Err(error) => return Err(error.into()),
+        },
+    };
+    let tcp = match api.listen {
+        None => None,
+        Some(address) => Some(
+            TcpListener::bind(address)
+                .await
+                .map_err(|source| StartError::Listen { address, source })?,
+        ),
+    };
+    Ok(Listeners { socket, tcp })
+}
+
+fn announce(listeners: &Listeners) {
+    if let Some(socket) = &listeners.socket {
+        tracing::info!("API on unix:{}", socket.path().display());
+    }
+    if let Some(Ok(address)) = listeners.tcp.as_ref().map(TcpListener::local_addr) {
+        tracing::info!("API on http://{address}");
+    }
+}
+
+async fn embedded(
+    capacity: u64,
+    config: &Config,
+    registry: &Registry,
+    floors: &Floors,
+    listeners: Listeners,
+) -> Result<(Health, Serving), StartError> {
+    tracing::info!(
+        "no Redis is configured: serving from an embedded store of {capacity} bytes in this process; \
+         nothing is shared or kept (set REDIS_ADDRESS or REDIS_ADDRESSES to use Redis)"
+    );
+    let store = registry.register(|| Embedded::new(capacity, config.caches.clone()));
+    let cache = Arc::new(Cache::new(store, config.caches.clone()));
+    let swept = cache.clone();
+    floors.links.spawn("embedded sweep", async move {
+        loop {
+            swept.store().sweep();
+            tokio::time::sleep(crate::cache::SWEEP_INTERVAL).await;
+        }
+    });
+    let shown = cache.clone();
+    let sources = StatusSources::Embedded(Arc::new(move || {
+        let figures = shown.store().figures();
+        status::Embedded {
+            entries: figures.entries,
+            weight_bytes: figures.weight,
+            capacity_bytes: figures.capacity,
+            evictions: figures.evictions,
+        }
+    }));
+    let health = open(cache, sources, config, registry, floors, listeners).await?;
+    Ok((health, None))
+}
+
+async fn remote(
+    redis: &RedisConfig,
+    sentinel: Option<&SentinelConfig>,
+    config: &Config,
+    registry: &Registry,
+    floors: &Floors,
+    listeners: Listeners,
+) -> Result<(Health, Serving), StartError> {
+    let settings = SessionSettings {
+        redis: redis.clone(),
+        tls: tls(redis.tls.as_ref())?,
+        tasks: floors.links.clone(),
+        metrics: Arc::new(registry.register(upstream::Metrics::register)),
+    };
+    let elections = match sentinel {
+        None => constant_election(redis),
+        Some(sentinel) => {
+            let metrics = registry.register(|| sentinel::Metrics::register(&sentinel.endpoints));
+            let watch = WatchSettings {
+                sentinel: Arc::new(sentinel.clone()),
+                tls: tls(sentinel.tls.as_ref())?,
+            };
+            sentinel::start(&watch, &floors.links, metrics)
+        }
+    };
+    let (writer, lane) = upstream::lane();
+    let metrics = registry.register(failover::Metrics::register);
+    let follower = failover::start(elections.clone(), settings, writer, metrics, &floors.links);
+    let store = Remote::new(lane, &redis.prefix, config.caches.clone(), floors.links.clone());
+    let cache = Arc::new(Cache::new(store, config.caches.clone()));
+    let sources = match sentinel {
+        None => StatusSources::Redis(follower.clone()),
+        Some(_) => StatusSources::Sentinel(follower.clone(), elections),
+    };
+    let health = open(cache, sources, config, registry, floors, listeners).await?;
+    Ok((health, Some(follower)))
+}
+
+/// One Redis is its own majority.
+fn constant_election(redis: &RedisConfig) -> watch::Receiver<Election> {
+    let master = redis.endpoint.clone().map_or_else(
+        || {
+            Err(crate::model::Fault::not_applied(
+                crate::model::Cause::NoSession,
+                "no Redis address is configured",
+            ))
+        },
+        |endpoint| Ok(Master { endpoint, epoch: 0 }),
+    );
+    let (sender, receiver) = watch::channel(Election {
+        master,
+        views: Arc::new([]),
+        settled: true,
+    });
+    // The election stands as long as somebody looks at it, which is for ever.
+    std::mem::forget(sender);
+    receiver
+}
+
+async fn open<S: Store>(
+    cache: Arc<Cache<S>>,
+    sources: StatusSources,
+    config: &Config,
+    registry: &Registry,
+    floors: &Floors,
+    listeners: Listeners,
+) -> Result<Health, StartError> {
+    let (metrics, inflight) = registry.register(|| {
+        (
+            Arc::new(grpc::Metrics::register()),
+            Inflight::new(config.limits.inflight_calls),
+        )
+    });
+    let service = CacheService::new(cache, config.limits.clone(), inflight.clone(), metrics.clone());
+    let status = StatusService::new(sources, config.limits.clone(), config.profile, metrics);
+    let draining = Draining {
+        grace: config.api.drain,
+        inflight,
+    };
+    grpc::serve(listeners, service, status, &config.limits, &floors.serving, draining)
+        .await
+        .map_err(|error| StartError::Defect(error.to_string()))
+}
+
+fn tls(
+    tls: Option<&Tls>,
+) -> Result<Option<Arc<tokio_rustls::rustls::ClientConfig>>, StartError> {
+    tls.map(crate::dial::tls_config)
+        .transpose()
+        .map_err(StartError::Tls)
+}
+
+fn probes(serving: &Serving, floors: &Floors) -> Probes {
+    let pulse = Pulse::new();
+    floors.links.spawn("pulse", pulse.clone().run());
+    let serving = serving.clone();
+    Probes::new(
+        pulse,
+        Arc::new(move || serving.as_ref().is_none_or(|status| status.borrow().settled)),
+    )
+}
+
+/// Keeps `grpc.health.v1` in step with the follower.
+fn follow_health(health: Health, serving: Serving, floors: &Floors) {
+    floors.links.spawn("health", async move {
+        let Some(mut follower) = serving else {
+            health.set_cache(true).await;
+            return;
+        };
+        loop {
+            let serves = matches!(follower.borrow_and_update().phase, Phase::Serving { .. });
+            health.set_cache(serves).await;
+            if follower.changed().await.is_err() {
+                return;
+            }
+        }
+    });
+}
+
+/// The effective configuration as `/config` shows it.
+fn show(loaded: &Loaded) -> String {
+    loaded
+        .effective
+        .iter()
+        .map(|line| format!("{} = {}  # {}\n", line.key, line.value, line.origin))
+        .collect()
+}

@@ -1,0 +1,439 @@
+//! The rules of the embedded store, by value: the clock is an argument.
+//!
+//! Invariants: an entry whose time has come is absent for every operation; versions are made as Redis would have
+//! them (unique in framed caches, digests in raw ones); weight never exceeds capacity.
+//!
+//! Not here: locking, and the clock (`embedded`).
+
+use std::cell::Cell;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use quick_cache::unsync::Cache;
+use quick_cache::{DefaultHashBuilder, Lifecycle, Weighter};
+
+use crate::config::{CacheRules, Encoding};
+use crate::model::{
+    CacheId, Cause, Condition, Expiry, Fault, Hit, Key, Lookup, PutOutcome, Tenant, TtlLookup,
+    Value, Version,
+};
+
+use super::super::frame;
+use super::super::store::{IfAbsent, Put};
+
+/// What an entry weighs beyond its key and value: names, version, times and the slots of the map.
+const OVERHEAD: u64 = 160;
+
+/// An entry may weigh at most this part of the capacity, so that one value cannot empty the store.
+const LARGEST_PART: u64 = 2;
+
+/// How many caches are remembered for listing. Further ones work but are not listed.
+const MOST_CACHES: usize = 10_000;
+
+/// A moment, on both clocks.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Now {
+    /// For expiry.
+    pub(super) clock: Instant,
+    /// For absolute deadlines and versions.
+    pub(super) wall: SystemTime,
+}
+
+/// How full the store is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Figures {
+    /// Entries, expired ones that were not swept yet included.
+    pub entries: u64,
+    /// Their weight in bytes.
+    pub weight: u64,
+    /// The weight at which entries are evicted.
+    pub capacity: u64,
+    /// Entries that left because the store was full.
+    pub evictions: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Place {
+    cache: CacheId,
+    key: Key,
+}
+
+#[derive(Debug, Clone)]
+struct Entry {
+    value: Value,
+    version: Version,
+    expires: Option<Instant>,
+}
+
+#[derive(Debug, Clone)]
+struct Bytes;
+
+impl Weighter<Place, Entry> for Bytes {
+    fn weight(&self, place: &Place, entry: &Entry) -> u64 {
+        weight(&place.key, &entry.value)
+    }
+}
+
+fn weight(key: &Key, value: &Value) -> u64 {
+    OVERHEAD + key.as_bytes().len() as u64 + value.len() as u64
+}
+
+#[derive(Debug, Clone, Default)]
+struct Evictions(Arc<AtomicU64>);
+
+impl Lifecycle<Place, Entry> for Evictions {
+    type RequestState = ();
+
+    fn on_evict(&self, (): &mut (), _: Place, _: Entry) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+type Entries = Cache<Place, Entry, Bytes, DefaultHashBuilder, Evictions>;
+
+/// The entries and the rules about them.
+#[derive(Debug)]
+pub(super) struct State {
+    entries: Entries,
+    used: BTreeSet<CacheId>,
+    rules: CacheRules,
+    capacity: u64,
+    evictions: Evictions,
+}
+
+impl State {
+    pub(super) fn new(capacity: u64, rules: CacheRules) -> Self {
+        let evictions = Evictions::default();
+        let expected = usize::try_from(capacity / (2 * OVERHEAD)).unwrap_or(usize::MAX);
+        Self {
+            entries: Cache::with(
+                expected.min(1 << 20),
+                capacity,
+                Bytes,
+                DefaultHashBuilder::default(),
+                evictions.clone(),
+            ),
+            used: BTreeSet::new(),
+            rules,
+            capacity,
+            evictions,
+        }
+    }
+
+    pub(super) fn get(&mut self, cache: &CacheId, key: &Key, now: Now) -> Lookup {
+        self.touch_cache(cache);
+        match self.live(cache, key, now) {
+            Some(entry) => Lookup::Hit(hit(&entry, now)),
+            None => Lookup::Miss,
+        }
+    }
+
+    pub(super) fn put(
+        &mut self,
+        cache: &CacheId,
+        put: Put,
+        random: u64,
+        now: Now,
+    ) -> Result<PutOutcome, Fault> {
+        let current = self.live(cache, &put.key, now);
+        let current_version = current.as_ref().map(|entry| entry.version.clone());
+        let holds = match &put.condition {
+            Condition::None => true,
+            Condition::Absent => current.is_none(),
+            Condition::Present => current.is_some(),
+            Condition::Version(version) => current_version.as_ref() == Some(version),
+        };
+        if !holds {
+            return Ok(PutOutcome::NotStored(current_version));
+        }
+        let version = self.store(cache, put, current.as_ref(), random, now)?;
+        Ok(PutOutcome::Stored(version))
+    }
+
+    pub(super) fn put_if_absent(
+        &mut self,
+        cache: &CacheId,
+        put: Put,
+        random: u64,
+        now: Now,
+    ) -> Result<IfAbsent, Fault> {
+        match self.live(cache, &put.key, now) {
+            Some(entry) => Ok(IfAbsent::Existing(hit(&entry, now))),
+            None => self
+                .store(cache, put, None, random, now)
+                .map(IfAbsent::Stored),
+        }
+    }
+
+    pub(super) fn evict(&mut self, cache: &CacheId, key: &Key, now: Now) -> bool {
+        self.touch_cache(cache);
+        let existed = self.live(cache, key, now).is_some();
+        self.entries.remove(&place(cache, key));
+        existed
+    }
+
+    pub(super) fn touch(&mut self, cache: &CacheId, key: &Key, expiry: Expiry, now: Now) -> bool {
+        self.touch_cache(cache);
+        let Some(mut entry) = self.live(cache, key, now) else {
+            return false;
+        };
+        entry.expires = self.expires(cache, expiry, Some(&entry), now);
+        self.entries.insert(place(cache, key), entry);
+        true
+    }
+
+    pub(super) fn ttl(&mut self, cache: &CacheId, key: &Key, now: Now) -> TtlLookup {
+        self.touch_cache(cache);
+        match self.live(cache, key, now) {
+            None => TtlLookup::Miss,
+            Some(entry) => match entry.expires {
+                None => TtlLookup::Never,
+                Some(at) => TtlLookup::Remaining(at.saturating_duration_since(now.clock)),
+            },
+        }
+    }
+
+    /// Counts in raw caches only, as the other store does.
+    pub(super) fn clear(&mut self, cache: &CacheId, now: Now) -> Option<u64> {
+        self.touch_cache(cache);
+        let removed = Cell::new(0);
+        self.entries.retain(|place, entry| {
+            let stays = place.cache != *cache;
+            removed.set(removed.get() + u64::from(!stays && is_live(entry, now)));
+            stays
+        });
+        match self.rules.policy(&cache.name).encoding {
+            Encoding::Framed => None,
+            Encoding::Raw => Some(removed.get()),
+        }
+    }
+
+    pub(super) fn caches(&self, tenant: &Tenant) -> Vec<CacheId> {
+        self.used
+            .iter()
+            .filter(|cache| cache.tenant == *tenant)
+            .cloned()
+            .collect()
+    }
+
+    pub(super) fn sweep(&mut self, now: Now) {
+        self.entries.retain(|_, entry| is_live(entry, now));
+    }
+
+    pub(super) fn figures(&self) -> Figures {
+        Figures {
+            entries: self.entries.len() as u64,
+            weight: self.entries.weight(),
+            capacity: self.capacity,
+            evictions: self.evictions.0.load(Ordering::Relaxed),
+        }
+    }
+
+    fn store(
+        &mut self,
+        cache: &CacheId,
+        put: Put,
+        current: Option<&Entry>,
+        random: u64,
+        now: Now,
+    ) -> Result<Version, Fault> {
+        let weight = weight(&put.key, &put.value);
+        if weight > self.capacity / LARGEST_PART {
+            return Err(Fault::not_applied(
+                Cause::StoreFull,
+                format!(
+                    "the entry weighs {weight} bytes, more than half of embedded.capacity ({} bytes)",
+                    self.capacity
+                ),
+            ));
+        }
+        self.touch_cache(cache);
+        let version = match self.rules.policy(&cache.name).encoding {
+            Encoding::Framed => Version::unique(0, micros(now.wall), random),
+            Encoding::Raw => Version::digest(&frame::raw(&put.value)),
+        };
+        let expires = self.expires(cache, put.expiry, current, now);
+        let entry = Entry {
+            value: put.value,
+            version: version.clone(),
+            expires,
+        };
+        let place = place(cache, &put.key);
+        if is_live(&entry, now) {
+            self.entries.insert(place, entry);
+        } else {
+            self.entries.remove(&place);
+        }
+        Ok(version)
+    }
+
+    fn expires(
+        &self,
+        cache: &CacheId,
+        expiry: Expiry,
+        current: Option<&Entry>,
+        now: Now,
+    ) -> Option<Instant> {
+        let after = |ttl: Duration| now.clock.checked_add(ttl);
+        match (expiry, current) {
+            (Expiry::In(ttl), _) => after(ttl),
+            (Expiry::At(deadline), _) => {
+                after(deadline.duration_since(now.wall).unwrap_or_default())
+            }
+            (Expiry::Never, _) => None,
+            (Expiry::Keep, Some(entry)) => entry.expires,
+            (Expiry::Keep, None) | (Expiry::CacheDefault, _) => {
+                self.rules.policy(&cache.name).ttl.and_then(after)
+            }
+        }
+    }
+
+    fn live(&mut self, cache: &CacheId, key: &Key, now: Now) -> Option<Entry> {
+        self.entries
+            .get(&place(cache, key))
+            .filter(|entry| is_live(entry, now))
+            .cloned()
+    }
+
+    fn touch_cache(&mut self, cache: &CacheId) {
+        if !self.used.contains(cache) && self.used.len() < MOST_CACHES {
+            self.used.insert(cache.clone());
+        }
+    }
+}
+
+fn place(cache: &CacheId, key: &Key) -> Place {
+    Place {
+        cache: cache.clone(),
+        key: key.clone(),
+    }
+}
+
+fn is_live(entry: &Entry, now: Now) -> bool {
+    entry.expires.is_none_or(|at| now.clock < at)
+}
+
+fn hit(entry: &Entry, now: Now) -> Hit {
+    let ttl = entry
+        .expires
+        .map(|at| at.saturating_duration_since(now.clock));
+    Hit::from_master(entry.value.clone(), entry.version.clone(), ttl)
+}
+
+fn micros(wall: SystemTime) -> u64 {
+    let since = wall.duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::CacheRules;
+    use crate::model::CacheName;
+
+    use super::*;
+
+    const CAPACITY: u64 = 100_000;
+
+    fn cache(name: &str) -> CacheId {
+        CacheId {
+            tenant: Tenant::primary(),
+            name: CacheName::new(name).expect("cache"),
+        }
+    }
+
+    fn put(key: &str, value: &'static [u8], expiry: Expiry) -> Put {
+        Put {
+            key: self::key(key),
+            value: Value::Data(value.into()),
+            expiry,
+            condition: Condition::None,
+        }
+    }
+
+    fn key(key: &str) -> Key {
+        Key::new(key.to_owned().into()).expect("key")
+    }
+
+    fn state() -> State {
+        State::new(CAPACITY, CacheRules::new(Vec::new()))
+    }
+
+    fn start() -> Now {
+        Now {
+            clock: Instant::now(),
+            wall: SystemTime::now(),
+        }
+    }
+
+    fn later(now: Now, by: Duration) -> Now {
+        Now {
+            clock: now.clock + by,
+            wall: now.wall + by,
+        }
+    }
+
+    #[test]
+    fn an_entry_is_absent_from_the_very_moment_it_expires() {
+        let (mut state, cache, now) = (state(), cache("c"), start());
+        let ttl = Duration::from_millis(10);
+        let stored = state.put(&cache, put("k", b"v", Expiry::In(ttl)), 1, now);
+        assert!(matches!(stored, Ok(PutOutcome::Stored(_))));
+        let before = later(now, ttl - Duration::from_nanos(1));
+        assert!(matches!(state.get(&cache, &key("k"), before), Lookup::Hit(_)));
+        let at = later(now, ttl);
+        assert_eq!(state.get(&cache, &key("k"), at), Lookup::Miss);
+        assert_eq!(state.ttl(&cache, &key("k"), at), TtlLookup::Miss);
+        assert!(!state.touch(&cache, &key("k"), Expiry::Never, at));
+        assert!(!state.evict(&cache, &key("k"), at));
+    }
+
+    #[test]
+    fn a_deadline_in_the_past_removes_the_entry() {
+        let (mut state, cache, now) = (state(), cache("c"), start());
+        let past = now.wall - Duration::from_secs(1);
+        for expiry in [Expiry::Never, Expiry::At(past)] {
+            let stored = state.put(&cache, put("k", b"v", expiry), 1, now);
+            assert!(matches!(stored, Ok(PutOutcome::Stored(_))));
+        }
+        assert_eq!(state.get(&cache, &key("k"), now), Lookup::Miss);
+    }
+
+    #[test]
+    fn weight_stays_below_capacity_and_evictions_are_counted() {
+        let (mut state, cache, now) = (state(), cache("c"), start());
+        for number in 0..10_000_u64 {
+            let entry = put(&number.to_string(), b"0123456789", Expiry::Never);
+            state.put(&cache, entry, number, now).expect("fits");
+            assert!(state.figures().weight <= CAPACITY);
+        }
+        let figures = state.figures();
+        assert!(figures.entries > 300, "{figures:?}");
+        assert_eq!(figures.entries + figures.evictions, 10_000);
+    }
+
+    #[test]
+    fn one_value_cannot_empty_the_store() {
+        let (mut state, cache, now) = (state(), cache("c"), start());
+        let large = Put {
+            value: Value::Data(vec![0; 60_000].into()),
+            ..put("large", b"", Expiry::Never)
+        };
+        state.put(&cache, put("k", b"v", Expiry::Never), 1, now).expect("fits");
+        let refused = state.put(&cache, large, 2, now).expect_err("too large");
+        assert_eq!(refused.cause, Cause::StoreFull);
+        assert!(matches!(state.get(&cache, &key("k"), now), Lookup::Hit(_)));
+    }
+
+    #[test]
+    fn sweeping_gives_memory_back() {
+        let (mut state, cache, now) = (state(), cache("c"), start());
+        let ttl = Duration::from_secs(1);
+        state.put(&cache, put("k", b"v", Expiry::In(ttl)), 1, now).expect("fits");
+        state.sweep(now);
+        assert_eq!(state.figures().entries, 1);
+        state.sweep(later(now, ttl));
+        assert_eq!((state.figures().entries, state.figures().weight), (0, 0));
+    }
+}

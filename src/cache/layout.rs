@@ -1,0 +1,230 @@
+//! Where things are in Redis: keys of entries, and of what vedetta keeps for itself.
+//!
+//! Entries are at `[<prefix>:][<tenant>_]<cache>::<key>`, which is Entando's layout. Everything else is under
+//! `vedetta:`; there each part is escaped, so that two caches never share a stamp.
+//!
+//! Entando's layout alone does not tell tenant `a` with cache `b_c` from tenant `a_b` with cache `c`. In framed
+//! caches the stamp does: an entry of the other cache carries the other's stamp and is a miss. Raw caches have no
+//! stamp; there [`check`] admits one reading of a name only.
+//!
+//! Not here: what is in the keys (`frame`).
+
+use std::fmt::Write;
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use crate::config::CacheRules;
+use crate::model::{CacheId, CacheName, Key, Tenant};
+
+/// Names keys.
+#[derive(Debug, Clone)]
+pub(super) struct Layout {
+    prefix: String,
+}
+
+impl Layout {
+    /// With the prefix of this application, or without one.
+    pub(super) fn new(prefix: &str) -> Self {
+        let prefix = if prefix.is_empty() {
+            String::new()
+        } else {
+            format!("{prefix}:")
+        };
+        Self { prefix }
+    }
+
+    /// The key of an entry.
+    pub(super) fn entry(&self, cache: &CacheId, key: &Key) -> Bytes {
+        let head = self.head(cache);
+        let mut name = BytesMut::with_capacity(head.len() + key.as_bytes().len());
+        name.put_slice(head.as_bytes());
+        name.put_slice(key.as_bytes());
+        name.freeze()
+    }
+
+    /// The pattern of SCAN that finds the entries of a cache, and maybe others of the same name.
+    pub(super) fn pattern(&self, cache: &CacheId) -> String {
+        let mut pattern = String::new();
+        for c in self.head(cache).chars() {
+            if matches!(c, '*' | '?' | '[' | ']' | '\\' | '^' | '-') {
+                pattern.push('\\');
+            }
+            pattern.push(c);
+        }
+        pattern.push('*');
+        pattern
+    }
+
+    /// The key of the stamp of a cache.
+    pub(super) fn stamp(&self, cache: &CacheId) -> Bytes {
+        format!(
+            "vedetta:stamp:{}:{}",
+            escape(self.prefix.trim_end_matches(':')),
+            member(cache)
+        )
+        .into()
+    }
+
+    /// The key of the set of caches in use.
+    pub(super) fn registry(&self) -> Bytes {
+        format!("vedetta:caches:{}", escape(self.prefix.trim_end_matches(':'))).into()
+    }
+
+    fn head(&self, cache: &CacheId) -> String {
+        let mut head = self.prefix.clone();
+        if !cache.tenant.is_primary() {
+            head.push_str(cache.tenant.as_str());
+            head.push('_');
+        }
+        head.push_str(cache.name.as_str());
+        head.push_str("::");
+        head
+    }
+}
+
+/// Refuses a cache whose Redis keys belong to another one.
+///
+/// The configured patterns decide who owns a name: of all ways to read `<tenant>_<cache>`, the one with the
+/// shortest tenant whose cache has a rule of its own. A name without such a reading is free; it is framed then, and
+/// stamps keep its caches apart.
+///
+/// # Errors
+/// The owner, as tenant and cache.
+pub(super) fn check(cache: &CacheId, rules: &CacheRules) -> Result<(), (String, String)> {
+    let name = if cache.tenant.is_primary() {
+        cache.name.as_str().to_owned()
+    } else {
+        format!("{}_{}", cache.tenant.as_str(), cache.name.as_str())
+    };
+    let mut readings = std::iter::once(("", name.as_str())).chain(
+        name.match_indices('_')
+            .map(|(at, _)| (&name[..at], &name[at + 1..])),
+    );
+    match readings.find(|(_, reading)| rules.named(reading)) {
+        Some((tenant, reading))
+            if tenant != cache.tenant.as_str() || reading != cache.name.as_str() =>
+        {
+            Err((tenant.to_owned(), reading.to_owned()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A cache as a member of the registry.
+pub(super) fn member(cache: &CacheId) -> String {
+    format!("{}:{}", escape(cache.tenant.as_str()), escape(cache.name.as_str()))
+}
+
+/// The cache that a member of the registry names; `None` if it is not one of ours.
+pub(super) fn parse_member(member: &str) -> Option<CacheId> {
+    let (tenant, name) = member.split_once(':')?;
+    Some(CacheId {
+        tenant: Tenant::new(&unescape(tenant)?).ok()?,
+        name: CacheName::new(&unescape(name)?).ok()?,
+    })
+}
+
+fn escape(part: &str) -> String {
+    let mut escaped = String::with_capacity(part.len());
+    for c in part.chars() {
+        if c == '%' || c == ':' {
+            // Writing to a String does not fail.
+            let _ = write!(escaped, "%{:02X}", c as u32);
+        } else {
+            escaped.push(c);
+        }
+    }
+    escaped
+}
+
+fn unescape(part: &str) -> Option<String> {
+    let mut text = String::with_capacity(part.len());
+    let mut rest = part;
+    while let Some((before, after)) = rest.split_once('%') {
+        text.push_str(before);
+        text.push(match after.get(..2)? {
+            "25" => '%',
+            "3A" => ':',
+            _ => return None,
+        });
+        rest = &after[2..];
+    }
+    text.push_str(rest);
+    Some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::{CachePolicy, CacheRule, Encoding};
+
+    use super::*;
+
+    fn cache(tenant: &str, name: &str) -> CacheId {
+        CacheId {
+            tenant: Tenant::new(tenant).expect("tenant"),
+            name: CacheName::new(name).expect("cache"),
+        }
+    }
+
+    fn entry(layout: &Layout, tenant: &str, name: &str, key: &'static str) -> Bytes {
+        let key = Key::new(Bytes::from_static(key.as_bytes())).expect("key");
+        layout.entry(&cache(tenant, name), &key)
+    }
+
+    #[test]
+    fn entries_are_where_entando_has_them() {
+        let bare = Layout::new("");
+        assert_eq!(entry(&bare, "", "Entando_ConfigManager", "k"), "Entando_ConfigManager::k");
+        assert_eq!(entry(&bare, "t1", "Entando_Cache", "k"), "t1_Entando_Cache::k");
+        assert_eq!(entry(&Layout::new("app"), "t1", "c", "k"), "app:t1_c::k");
+    }
+
+    #[test]
+    fn stamps_differ_where_entries_collide() {
+        let layout = Layout::new("");
+        let colliding = [cache("a", "b_c"), cache("a_b", "c"), cache("", "a_b_c")];
+        let mut stamps: Vec<Bytes> = colliding.iter().map(|cache| layout.stamp(cache)).collect();
+        stamps.sort();
+        stamps.dedup();
+        assert_eq!(stamps.len(), 3);
+        assert_ne!(layout.stamp(&cache("", "a:b")), layout.stamp(&cache("a", "b")));
+        assert_ne!(Layout::new("p").stamp(&cache("", "c")), layout.stamp(&cache("", "p:c")));
+    }
+
+    #[test]
+    fn a_raw_name_has_one_owner() {
+        let raw = CachePolicy {
+            encoding: Encoding::Raw,
+            ttl: None,
+        };
+        let rules = CacheRules::new(vec![CacheRule {
+            pattern: "Entando_*".to_owned(),
+            policy: raw,
+        }]);
+        for (tenant, name) in [("", "Entando_X"), ("t1", "Entando_X"), ("a_b", "Entando_X")] {
+            assert_eq!(check(&cache(tenant, name), &rules), Ok(()), "{tenant} {name}");
+        }
+        let owner = |tenant: &str, name: &str| Err((tenant.to_owned(), name.to_owned()));
+        assert_eq!(check(&cache("Entando", "X"), &rules), owner("", "Entando_X"));
+        assert_eq!(check(&cache("Entando", "Entando_X"), &rules), owner("", "Entando_Entando_X"));
+        assert_eq!(check(&cache("a_Entando", "X"), &rules), owner("a", "Entando_X"));
+        assert_eq!(check(&cache("", "t1_Entando_X"), &rules), owner("t1", "Entando_X"));
+        assert_eq!(check(&cache("", "free_name"), &rules), Ok(()));
+    }
+
+    #[test]
+    fn members_read_back() {
+        for id in [cache("", "c"), cache("a_b", "c:d%"), cache("50%", "x")] {
+            assert_eq!(parse_member(&member(&id)), Some(id));
+        }
+        for foreign in ["", "x", "a:b%", "a:%ZZ", ":"] {
+            assert_eq!(parse_member(foreign), None, "{foreign}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_matches_itself_only() {
+        let layout = Layout::new("");
+        assert_eq!(layout.pattern(&cache("", "a*[b]-^")), r"a\*\[b\]\-\^::*");
+    }
+}

@@ -1,0 +1,21 @@
+//! The read and write paths, and the one seam below them: [`Store`], with two implementations.
+//!
+//! `embedded` keeps entries in this process; `remote` keeps them on the current master. Both give the same answers,
+//! which the behaviour table of `tests/behaviour` holds them to.
+//!
+//! Invariants: a call ends within its deadline; a failed call says whether it was applied; a cache is framed or raw
+//! by configuration, in both stores alike.
+//!
+//! Not here: the near cache, groups and leases, which have their own issues; protobuf (`grpc`).
+
+mod embedded;
+mod frame;
+mod layout;
+mod path;
+mod remote;
+mod store;
+
+pub use embedded::{Embedded, Figures, SWEEP_INTERVAL};
+pub use path::{Cache, Call};
+pub use remote::Remote;
+pub use store::{IfAbsent, Items, Put, Store};

@@ -1,0 +1,237 @@
+//! The paths of calls: deadline, then store.
+//!
+//! Invariants: a call whose deadline has passed is not begun; one that passes it is answered at once, and a write
+//! says that nobody knows whether it was applied.
+//!
+//! Not here: the near cache in front of the store, which has its own issue and will live here.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::config::{CachePolicy, CacheRules};
+use crate::model::{
+    Address, CacheId, Cause, Expiry, Fault, Key, Lookup, PutOutcome, Tenant, TtlLookup,
+};
+
+use super::layout;
+use super::store::{IfAbsent, Items, Put, Store};
+
+/// What travels with every call.
+#[derive(Debug, Clone, Copy)]
+pub struct Call {
+    deadline: Option<Instant>,
+}
+
+impl Call {
+    /// A call that may take that long, or as long as it wants.
+    pub fn within(timeout: Option<Duration>) -> Self {
+        Self {
+            // A timeout too long for the clock is no timeout.
+            deadline: timeout.and_then(|timeout| Instant::now().checked_add(timeout)),
+        }
+    }
+
+    async fn read<T>(
+        self,
+        work: impl Future<Output = Result<T, Fault>> + Send,
+    ) -> Result<T, Fault> {
+        self.bounded(work, late_read).await
+    }
+
+    async fn write<T>(
+        self,
+        work: impl Future<Output = Result<T, Fault>> + Send,
+    ) -> Result<T, Fault> {
+        self.bounded(work, late_write).await
+    }
+
+    async fn bounded<T>(
+        self,
+        work: impl Future<Output = Result<T, Fault>> + Send,
+        late: fn() -> Fault,
+    ) -> Result<T, Fault> {
+        let Some(deadline) = self.deadline else {
+            return work.await;
+        };
+        if deadline <= Instant::now() {
+            return Err(late_read());
+        }
+        tokio::time::timeout_at(deadline, work)
+            .await
+            .unwrap_or_else(|_| Err(late()))
+    }
+}
+
+fn late_read() -> Fault {
+    Fault::not_applied(Cause::Deadline, "the deadline of the call has passed")
+}
+
+fn late_write() -> Fault {
+    Fault::unknown(
+        Cause::Deadline,
+        "the deadline of the call has passed with the write in flight",
+    )
+}
+
+/// The cache as the API offers it, over some store.
+#[derive(Debug)]
+pub struct Cache<S> {
+    store: S,
+    rules: CacheRules,
+}
+
+impl<S: Store> Cache<S> {
+    /// Over this store, with these rules about caches.
+    pub fn new(store: S, rules: CacheRules) -> Self {
+        Self { store, rules }
+    }
+
+    /// The store below.
+    pub fn store(&self) -> &S {
+        &self.store
+    }
+
+    /// How a cache is configured.
+    pub fn policy(&self, cache: &CacheId) -> CachePolicy {
+        self.rules.policy(&cache.name)
+    }
+
+    /// Whether a cache of that name can be kept apart from the others.
+    ///
+    /// # Errors
+    /// One sentence that names the cache it would share its Redis keys with.
+    pub fn admit(&self, cache: &CacheId) -> Result<(), String> {
+        layout::check(cache, &self.rules).map_err(|(tenant, name)| {
+            let owner = if tenant.is_empty() {
+                "the primary tenant".to_owned()
+            } else {
+                format!("tenant `{tenant}`")
+            };
+            format!("would share its Redis keys with cache `{name}` of {owner}; choose another name")
+        })
+    }
+
+    /// Reads one entry.
+    ///
+    /// # Errors
+    /// See [`Fault`]; as for every method here.
+    pub async fn get(&self, call: Call, address: &Address) -> Result<Lookup, Fault> {
+        let keys = std::slice::from_ref(&address.key);
+        only(self.get_many(call, &address.cache, keys).await?)
+    }
+
+    /// Reads entries, in order.
+    ///
+    /// # Errors
+    /// The fault of all items.
+    pub async fn get_many(
+        &self,
+        call: Call,
+        cache: &CacheId,
+        keys: &[Key],
+    ) -> Result<Items<Lookup>, Fault> {
+        call.read(self.store.get(cache, keys)).await
+    }
+
+    /// Writes one entry.
+    ///
+    /// # Errors
+    /// See [`Fault`].
+    pub async fn put(&self, call: Call, cache: &CacheId, put: Put) -> Result<PutOutcome, Fault> {
+        only(self.put_many(call, cache, vec![put]).await?)
+    }
+
+    /// Writes entries, in order.
+    ///
+    /// # Errors
+    /// The fault of all items.
+    pub async fn put_many(
+        &self,
+        call: Call,
+        cache: &CacheId,
+        puts: Vec<Put>,
+    ) -> Result<Items<PutOutcome>, Fault> {
+        call.write(self.store.put(cache, puts)).await
+    }
+
+    /// Writes an entry unless there is one.
+    ///
+    /// # Errors
+    /// See [`Fault`].
+    pub async fn put_if_absent(
+        &self,
+        call: Call,
+        cache: &CacheId,
+        put: Put,
+    ) -> Result<IfAbsent, Fault> {
+        call.write(self.store.put_if_absent(cache, put)).await
+    }
+
+    /// Removes one entry.
+    ///
+    /// # Errors
+    /// See [`Fault`].
+    pub async fn evict(&self, call: Call, address: &Address) -> Result<bool, Fault> {
+        let keys = std::slice::from_ref(&address.key);
+        only(self.evict_many(call, &address.cache, keys).await?)
+    }
+
+    /// Removes entries, in order.
+    ///
+    /// # Errors
+    /// The fault of all items.
+    pub async fn evict_many(
+        &self,
+        call: Call,
+        cache: &CacheId,
+        keys: &[Key],
+    ) -> Result<Items<bool>, Fault> {
+        call.write(self.store.evict(cache, keys)).await
+    }
+
+    /// Changes the expiry of an entry.
+    ///
+    /// # Errors
+    /// See [`Fault`].
+    pub async fn touch(&self, call: Call, at: &Address, expiry: Expiry) -> Result<bool, Fault> {
+        call.write(self.store.touch(&at.cache, &at.key, expiry))
+            .await
+    }
+
+    /// Reads the expiry of an entry.
+    ///
+    /// # Errors
+    /// See [`Fault`].
+    pub async fn ttl(&self, call: Call, at: &Address) -> Result<TtlLookup, Fault> {
+        call.read(self.store.ttl(&at.cache, &at.key)).await
+    }
+
+    /// Clears a cache.
+    ///
+    /// # Errors
+    /// See [`Fault`].
+    pub async fn clear(&self, call: Call, cache: &CacheId) -> Result<Option<u64>, Fault> {
+        call.write(self.store.clear(cache)).await
+    }
+
+    /// The caches of a tenant, sorted by name.
+    ///
+    /// # Errors
+    /// See [`Fault`].
+    pub async fn caches(&self, call: Call, tenant: &Tenant) -> Result<Vec<CacheId>, Fault> {
+        let mut caches = call.read(self.store.caches(tenant)).await?;
+        caches.sort();
+        Ok(caches)
+    }
+}
+
+/// The answer for the only item of a batch.
+fn only<T>(items: Items<T>) -> Result<T, Fault> {
+    items.into_iter().next().unwrap_or_else(|| {
+        Err(Fault::unknown(
+            Cause::Internal,
+            "a store answered a batch of one with nothing",
+        ))
+    })
+}

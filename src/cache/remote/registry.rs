@@ -1,0 +1,94 @@
+//! Which caches this process has told Redis about.
+//!
+//! Invariants: bounded; a cache is told again with every session and every [`AGAIN`], because Redis may have lost
+//! it (eviction, FLUSHALL, a failover) without telling us.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use crate::model::{CacheId, Cause, Fault, Tenant};
+use crate::upstream::{Batch, Effect, Operation, Reply};
+
+use super::super::layout::parse_member;
+use super::{Remote, strange};
+
+/// How long Redis is trusted to remember.
+const AGAIN: Duration = Duration::from_secs(60);
+
+/// How many caches are remembered here. Further ones are told at each use, which is correct and slower.
+const MOST_CACHES: usize = 10_000;
+
+/// When each cache was last told, and in which session.
+#[derive(Debug, Default)]
+pub(super) struct Registry {
+    told: Mutex<HashMap<CacheId, (u64, Instant)>>,
+}
+
+impl Registry {
+    /// Whether the cache should be told now; if so it counts as told.
+    pub(super) fn is_due(&self, cache: &CacheId, generation: u64) -> bool {
+        let now = Instant::now();
+        let mut told = self.told.lock();
+        match told.get_mut(cache) {
+            Some((known, at)) if *known == generation && now.duration_since(*at) < AGAIN => false,
+            Some(entry) => {
+                *entry = (generation, now);
+                true
+            }
+            None => {
+                if told.len() < MOST_CACHES {
+                    told.insert(cache.clone(), (generation, now));
+                }
+                true
+            }
+        }
+    }
+}
+
+impl Remote {
+    /// The registered caches of a tenant.
+    pub(super) async fn list(&self, tenant: &Tenant) -> Result<Vec<CacheId>, Fault> {
+        let mut batch = Batch::new(Operation::List, Effect::Read);
+        batch.command("SMEMBERS", &[&self.layout.registry()]);
+        let session = self.lane.session()?;
+        let reply = session.execute(&batch).await?.into_iter().next();
+        let members = match reply {
+            Some(Reply::Array(members)) => members,
+            Some(reply) => return Err(strange(reply)),
+            None => return Err(Fault::not_applied(Cause::Internal, "SMEMBERS without a reply")),
+        };
+        Ok(members
+            .iter()
+            .filter_map(|member| match member {
+                Reply::Bytes(member) => parse_member(std::str::from_utf8(member).ok()?),
+                _ => None,
+            })
+            .filter(|cache| cache.tenant == *tenant)
+            .collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::model::CacheName;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_cache_is_told_once_per_session_and_minute() {
+        let registry = Registry::default();
+        let cache = CacheId {
+            tenant: Tenant::primary(),
+            name: CacheName::new("c").expect("cache"),
+        };
+        assert!(registry.is_due(&cache, 1));
+        assert!(!registry.is_due(&cache, 1));
+        assert!(registry.is_due(&cache, 2));
+        tokio::time::advance(AGAIN).await;
+        assert!(registry.is_due(&cache, 2));
+        assert!(!registry.is_due(&cache, 2));
+    }
+}

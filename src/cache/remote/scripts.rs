@@ -1,0 +1,38 @@
+//! The scripts, put together from their parts.
+//!
+//! EVALSHA with the source as fallback, rather than Redis Functions: a function library is data, which every
+//! sidecar of every version would write to the master at each failover; a script is not.
+
+use crate::upstream::Script;
+
+macro_rules! script {
+    ($($part:literal),+) => {
+        Script::new(concat!($(include_str!(concat!("scripts/", $part, ".lua")), "\n"),+))
+    };
+}
+
+/// Everything that must be atomic.
+#[derive(Debug)]
+pub(super) struct Scripts {
+    pub(super) put_framed: Script,
+    pub(super) put_raw: Script,
+    pub(super) evict_framed: Script,
+    pub(super) touch: Script,
+    pub(super) clear_framed: Script,
+    pub(super) sweep: Script,
+    pub(super) swept: Script,
+}
+
+impl Scripts {
+    pub(super) fn new() -> Self {
+        Self {
+            put_framed: script!("digest", "frame", "expire", "put_framed"),
+            put_raw: script!("digest", "expire", "put_raw"),
+            evict_framed: script!("digest", "frame", "evict_framed"),
+            touch: script!("digest", "frame", "touch"),
+            clear_framed: script!("clear_framed"),
+            sweep: script!("digest", "frame", "sweep"),
+            swept: script!("swept"),
+        }
+    }
+}

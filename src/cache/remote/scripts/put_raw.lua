@@ -1,0 +1,19 @@
+-- Writes an entry of a raw cache in one atomic step, when a plain SET is not enough.
+-- KEYS  entry
+-- ARGV  condition, version, expiry kind, ms, bytes, 'E' to answer with the existing entry
+-- Answers as put_framed does.
+local condition, expected, kind, ms = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local current = redis.pcall('GET', KEYS[1])
+if type(current) ~= 'string' then current = nil end
+local holds = condition == 'N'
+  or (condition == 'A' and not current)
+  or (condition == 'P' and current)
+  or (condition == 'V' and current and digest(current) == expected)
+if not holds then
+  if ARGV[6] == 'E' then
+    return {0, current, redis.call('PTTL', KEYS[1])}
+  end
+  return {0, current and digest(current) or false}
+end
+store(KEYS[1], ARGV[5], kind, ms, current)
+return {1}

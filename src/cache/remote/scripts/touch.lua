@@ -1,0 +1,17 @@
+-- Changes the expiry of a live entry; answers whether there was one.
+-- KEYS  entry, stamp (framed caches only)     ARGV  expiry kind, ms, random
+local kind, ms = ARGV[1], ARGV[2]
+if KEYS[2] then
+  local stamp, clean = stamp_of(KEYS[2], ARGV[3])
+  if not live_version(KEYS[1], stamp, clean) then return 0 end
+elseif redis.call('EXISTS', KEYS[1]) == 0 then
+  return 0
+end
+if kind == 'A' then
+  redis.call('PEXPIREAT', KEYS[1], ms)
+elseif kind ~= 'K' and ms ~= '' then
+  redis.call('PEXPIRE', KEYS[1], ms)
+elseif kind ~= 'K' then
+  redis.call('PERSIST', KEYS[1])
+end
+return 1

@@ -1,0 +1,93 @@
+//! The seam: what a store can do.
+//!
+//! Invariants of every implementation: each item is one atomic step; a batch answers in request order, each item
+//! for itself; an expired entry is absent from the millisecond on in which it expires.
+//!
+//! Not here: deadlines, which [`super::Cache`] enforces for all stores alike.
+
+use crate::model::{
+    CacheId, Condition, Expiry, Fault, Hit, Key, Lookup, PutOutcome, Tenant, TtlLookup, Value,
+    Version,
+};
+
+/// One entry to be written.
+#[derive(Debug, Clone)]
+pub struct Put {
+    /// Where.
+    pub key: Key,
+    /// What.
+    pub value: Value,
+    /// Until when.
+    pub expiry: Expiry,
+    /// Whether.
+    pub condition: Condition,
+}
+
+/// The answer to "store unless there is something".
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum IfAbsent {
+    /// There was nothing; the new version.
+    Stored(Version),
+    /// What there is.
+    Existing(Hit),
+}
+
+/// Per item: its answer, or why it failed alone.
+pub type Items<T> = Vec<Result<T, Fault>>;
+
+/// Keeps entries.
+///
+/// The outer `Result` of a batch is the fault of all its items.
+pub trait Store: Send + Sync + 'static {
+    /// Reads entries.
+    fn get(
+        &self,
+        cache: &CacheId,
+        keys: &[Key],
+    ) -> impl Future<Output = Result<Items<Lookup>, Fault>> + Send;
+
+    /// Writes entries.
+    fn put(
+        &self,
+        cache: &CacheId,
+        puts: Vec<Put>,
+    ) -> impl Future<Output = Result<Items<PutOutcome>, Fault>> + Send;
+
+    /// Writes an entry unless there is one; its condition is not looked at.
+    fn put_if_absent(
+        &self,
+        cache: &CacheId,
+        put: Put,
+    ) -> impl Future<Output = Result<IfAbsent, Fault>> + Send;
+
+    /// Removes entries; tells which existed.
+    fn evict(
+        &self,
+        cache: &CacheId,
+        keys: &[Key],
+    ) -> impl Future<Output = Result<Items<bool>, Fault>> + Send;
+
+    /// Changes the expiry of an entry; tells whether it existed. `Keep` changes nothing.
+    fn touch(
+        &self,
+        cache: &CacheId,
+        key: &Key,
+        expiry: Expiry,
+    ) -> impl Future<Output = Result<bool, Fault>> + Send;
+
+    /// Reads the expiry of an entry.
+    fn ttl(
+        &self,
+        cache: &CacheId,
+        key: &Key,
+    ) -> impl Future<Output = Result<TtlLookup, Fault>> + Send;
+
+    /// Makes every entry of a cache a miss; tells how many, where it counted.
+    fn clear(&self, cache: &CacheId) -> impl Future<Output = Result<Option<u64>, Fault>> + Send;
+
+    /// The caches of a tenant that were used, in no order.
+    fn caches(
+        &self,
+        tenant: &Tenant,
+    ) -> impl Future<Output = Result<Vec<CacheId>, Fault>> + Send;
+}

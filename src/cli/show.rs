@@ -1,0 +1,179 @@
+//! Answers as JSON for scripts and as text for people.
+
+use std::fmt::Write;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+use crate::proto::v1;
+use crate::proto::v1::get_status_response as status;
+
+/// One object and a line end.
+pub(super) fn json(value: &Value) -> String {
+    format!("{value:#}\n")
+}
+
+/// The answer to `get`; `None` is a miss.
+pub(super) fn hit(hit: Option<&v1::Hit>) -> Value {
+    let Some(hit) = hit else {
+        return json!({ "hit": false });
+    };
+    let value = match &hit.content {
+        Some(v1::hit::Content::Value(value)) => Some(value),
+        _ => None,
+    };
+    json!({
+        "hit": true,
+        "null": value.is_none(),
+        // Absent where the value is not text.
+        "value": value.and_then(|value| std::str::from_utf8(value).ok()),
+        "value_base64": value.map(|value| STANDARD.encode(value)),
+        "version": hex(&hit.version),
+        "remaining_ttl_seconds": hit.remaining_ttl.as_ref().map(seconds),
+        "source": hit.source().as_str_name(),
+        "freshness": hit.freshness().as_str_name(),
+    })
+}
+
+/// The answer to `put`.
+pub(super) fn put(stored: bool, version: &[u8]) -> Value {
+    if stored {
+        json!({ "stored": true, "version": hex(version) })
+    } else {
+        json!({ "stored": false, "current_version": hex(version) })
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn seconds(duration: &prost_types::Duration) -> f64 {
+    duration.seconds as f64 + f64::from(duration.nanos) / 1e9
+}
+
+/// The status for scripts.
+pub(super) fn status_object(status: &v1::GetStatusResponse) -> Value {
+    json!({
+        "version": status.version,
+        "store": store(status),
+        "profile": status.profile,
+        "master": status.master.as_ref().map(|master| json!({
+            "address": master.address,
+            "phase": phase(master),
+            "config_epoch": master.config_epoch,
+            "generation": master.generation,
+            "changes": master.changes,
+            "reason": master.reason,
+            "detail": master.detail,
+        })),
+        "sentinels": status.sentinels.iter().map(|view| json!({
+            "address": view.address,
+            "up": view.up,
+            "master": view.master,
+            "config_epoch": view.config_epoch,
+            "flags": view.flags,
+            "agrees": view.agrees,
+            "reason": view.reason,
+            "detail": view.detail,
+        })).collect::<Vec<_>>(),
+        "embedded": status.embedded.as_ref().map(|embedded| json!({
+            "entries": embedded.entries,
+            "weight_bytes": embedded.weight_bytes,
+            "capacity_bytes": embedded.capacity_bytes,
+            "evictions": embedded.evictions,
+        })),
+        "capabilities": status.capabilities.iter()
+            .map(|capability| (capability.name.clone(), Value::Bool(capability.available)))
+            .collect::<serde_json::Map<_, _>>(),
+    })
+}
+
+/// The status for people.
+pub(super) fn status_text(status: &v1::GetStatusResponse) -> String {
+    let mut text = String::new();
+    // Writing to a String does not fail.
+    let _ = write_status(&mut text, status);
+    text
+}
+
+fn write_status(text: &mut String, status: &v1::GetStatusResponse) -> std::fmt::Result {
+    writeln!(text, "vedetta    {} (profile {})", status.version, status.profile)?;
+    writeln!(text, "store      {}", store(status))?;
+    if let Some(embedded) = &status.embedded {
+        writeln!(
+            text,
+            "entries    {}, {} of {} bytes, {} evicted",
+            embedded.entries, embedded.weight_bytes, embedded.capacity_bytes, embedded.evictions
+        )?;
+    }
+    if let Some(master) = &status.master {
+        write_master(text, master)?;
+    }
+    for view in &status.sentinels {
+        write_sentinel(text, view)?;
+    }
+    let missing: Vec<&str> = status
+        .capabilities
+        .iter()
+        .filter(|capability| !capability.available)
+        .map(|capability| capability.name.strip_prefix("vedetta.v1.").unwrap_or(&capability.name))
+        .collect();
+    writeln!(text, "not yet    {}", missing.join(", "))
+}
+
+fn write_master(text: &mut String, master: &status::Master) -> std::fmt::Result {
+    let address = if master.address.is_empty() {
+        "unknown"
+    } else {
+        &master.address
+    };
+    writeln!(
+        text,
+        "master     {address}, {}, config epoch {}, generation {}, {} changes",
+        phase(master),
+        master.config_epoch,
+        master.generation,
+        master.changes
+    )?;
+    if !master.reason.is_empty() {
+        writeln!(text, "           {}: {}", master.reason, master.detail)?;
+    }
+    Ok(())
+}
+
+fn write_sentinel(text: &mut String, view: &status::SentinelView) -> std::fmt::Result {
+    if !view.up {
+        return writeln!(text, "sentinel   {}, down, {}: {}", view.address, view.reason, view.detail);
+    }
+    let agrees = if view.agrees { "agrees" } else { "disagrees" };
+    let flags = if view.flags.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", view.flags.join(", "))
+    };
+    writeln!(
+        text,
+        "sentinel   {}, {agrees}: {} at config epoch {}{flags}",
+        view.address, view.master, view.config_epoch
+    )
+}
+
+fn store(status: &v1::GetStatusResponse) -> &'static str {
+    match status.store() {
+        status::Store::Unspecified => "unknown",
+        status::Store::Embedded => "embedded",
+        status::Store::Redis => "redis",
+        status::Store::Sentinel => "sentinel",
+    }
+}
+
+fn phase(master: &status::Master) -> &'static str {
+    match master.phase() {
+        status::Phase::Unspecified => "unknown",
+        status::Phase::Seeking => "seeking",
+        status::Phase::Dialing => "dialing",
+        status::Phase::Serving => "serving",
+    }
+}

@@ -1,0 +1,176 @@
+//! The settings of the process itself: listeners, limits, logs, and the sum of all.
+//!
+//! Invariants: the API listens on a Unix socket or on loopback, never on the pod's address, since it has no
+//! authentication; every part is read even after a mistake in another, so that one load reports all.
+//!
+//! Not here: the store (`store`); cache rules (`rules`).
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::draft::Draft;
+use super::mistake::quoted;
+use super::rules;
+use super::store;
+use super::types::{Admin, Api, Config, Limits, Log, LogFormat, Profile};
+use super::units::{duration, number, size};
+
+/// The length of `sun_path` on Linux without its terminating zero.
+const SOCKET_BYTES: usize = 107;
+const SECOND: Duration = Duration::from_secs(1);
+const MIB: u64 = 1 << 20;
+
+/// Everything, or `None` if a mistake was noted.
+pub(super) fn config(
+    draft: &mut Draft,
+    read_secret: &dyn Fn(&str) -> Result<String, String>,
+) -> Option<Config> {
+    let profile = draft.read("profile", profile);
+    let api = api(draft);
+    let admin = admin(draft);
+    let store = store::store(draft, read_secret);
+    let limits = limits(draft);
+    let log = log(draft);
+    let caches = rules::rules(draft, profile.unwrap_or(Profile::Default));
+    check_ports(draft, api.as_ref(), admin.as_ref());
+    Some(Config {
+        profile: profile?,
+        api: api?,
+        admin: admin?,
+        store: store?,
+        caches,
+        limits: limits?,
+        log: log?,
+    })
+}
+
+fn profile(text: &str) -> Result<Profile, String> {
+    match text {
+        "default" => Ok(Profile::Default),
+        "entando" => Ok(Profile::Entando),
+        _ => Err(format!("is {}; write default or entando", quoted(text))),
+    }
+}
+
+fn api(draft: &mut Draft) -> Option<Api> {
+    let socket = draft.read("api.socket", socket);
+    let listen = draft.read("api.listen", loopback);
+    let workers = draft.read("api.workers", number(1..=64));
+    let drain = draft.read("api.drain", duration(Duration::ZERO..=60 * SECOND));
+    if let (Some(None), Some(None)) = (&socket, &listen) {
+        draft.mistake(
+            "api.listen",
+            "and api.socket are both disabled; give the API one of the two",
+        );
+    }
+    let socket = socket?;
+    Some(Api {
+        socket_required: socket.is_some() && draft.is_explicit("api.socket"),
+        socket,
+        listen: listen?,
+        workers: workers?,
+        drain: drain?,
+    })
+}
+
+fn socket(text: &str) -> Result<Option<PathBuf>, String> {
+    if text.is_empty() || text == "none" {
+        return Ok(None);
+    }
+    let shown = quoted(text);
+    if !text.starts_with('/') || text.contains('\0') {
+        return Err(format!("is {shown}; write an absolute path, or none"));
+    }
+    if text.len() > SOCKET_BYTES {
+        let bytes = text.len();
+        return Err(format!(
+            "is {shown}, {bytes} bytes long; write a path of at most {SOCKET_BYTES} bytes"
+        ));
+    }
+    Ok(Some(PathBuf::from(text)))
+}
+
+fn loopback(text: &str) -> Result<Option<SocketAddr>, String> {
+    if text == "none" {
+        return Ok(None);
+    }
+    let remedy = "write a loopback IP:port such as 127.0.0.1:17070, or none";
+    let shown = quoted(text);
+    let address: SocketAddr = text.parse().map_err(|_| format!("is {shown}; {remedy}"))?;
+    if address.ip().is_loopback() {
+        return Ok(Some(address));
+    }
+    Err(format!(
+        "is {shown}, which other pods could reach; {remedy}"
+    ))
+}
+
+fn admin(draft: &mut Draft) -> Option<Admin> {
+    let listen = draft.read("admin.listen", |text| {
+        let remedy = "write IP:port such as 0.0.0.0:17071";
+        text.parse::<SocketAddr>()
+            .map_err(|_| format!("is {}; {remedy}", quoted(text)))
+    });
+    Some(Admin { listen: listen? })
+}
+
+/// Two listeners on one port would fail to bind in an order that nobody can predict.
+fn check_ports(draft: &mut Draft, api: Option<&Api>, admin: Option<&Admin>) {
+    let (Some(api), Some(admin)) = (api.and_then(|api| api.listen), admin) else {
+        return;
+    };
+    let admin = admin.listen;
+    let overlap = admin.ip().is_unspecified() || admin.ip() == api.ip();
+    if api.port() == admin.port() && api.port() != 0 && overlap {
+        draft.mistake(
+            "admin.listen",
+            "has the port of api.listen; choose another port",
+        );
+    }
+}
+
+fn limits(draft: &mut Draft) -> Option<Limits> {
+    let key = draft.read("limits.key", size(1..=MIB));
+    let value = draft.read("limits.value", size(1..=256 * MIB));
+    let batch_items = draft.read("limits.batch_items", number(1..=100_000));
+    let batch_bytes = draft.read("limits.batch_bytes", size(1..=1024 * MIB));
+    let inflight_calls = draft.read("limits.inflight_calls", number(1..=1_000_000));
+    if let (Some(value), Some(batch)) = (value, batch_bytes)
+        && batch < value
+    {
+        let (batch, value) = (draft.text("limits.batch_bytes"), draft.text("limits.value"));
+        let problem =
+            format!("is {batch}, too little for one value of limits.value; write {value} or more");
+        draft.mistake("limits.batch_bytes", problem);
+    }
+    Some(Limits {
+        key: key?,
+        value: value?,
+        batch_items: batch_items?,
+        batch_bytes: batch_bytes?,
+        inflight_calls: inflight_calls?,
+    })
+}
+
+fn log(draft: &mut Draft) -> Option<Log> {
+    let level = draft.read("log.level", |text| {
+        // The characters of EnvFilter; whether it can read the whole is for it to say.
+        let legal = |c: char| c.is_ascii_alphanumeric() || "_-:=,.[]{}\"*/ ".contains(c);
+        if !text.is_empty() && text.chars().all(legal) {
+            return Ok(text.to_owned());
+        }
+        let remedy = "write a level such as info, or info,vedetta=debug";
+        Err(format!("is {}; {remedy}", quoted(text)))
+    });
+    let format = draft.read("log.format", |text| match text {
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        "auto" => Ok(LogFormat::Auto),
+        _ => Err(format!("is {}; write text, json or auto", quoted(text))),
+    });
+    Some(Log {
+        level: level?,
+        format: format?,
+    })
+}

@@ -1,0 +1,182 @@
+//! The table of settings: name, variable, default, meaning. Everything else in this room follows it.
+//!
+//! Invariants: keys, variables and aliases are unique; every default passes its own check; a setting that has
+//! no default is unset. `tests` holds all three.
+//!
+//! Not here: the bounds, which stand beside the parsing (`server`, `store`) and are repeated in `doc` for the
+//! reader; `REDIS_*` variables that are not another name of a setting (`alias`).
+
+/// The TOML type in which a setting is written in the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Text.
+    Text,
+    /// A whole number.
+    Integer,
+    /// `true` or `false`.
+    Boolean,
+    /// Text such as `250ms`.
+    Duration,
+    /// Text such as `64KiB`.
+    Size,
+    /// Text with commas, or an array of text.
+    List,
+    /// `[[cache]]` tables in the file, one text elsewhere.
+    Rules,
+}
+
+/// One setting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Setting {
+    /// The dotted key, as in the file.
+    pub key: &'static str,
+    /// The environment variable.
+    pub env: &'static str,
+    /// The variable that means the same to Entando.
+    pub alias: Option<&'static str>,
+    /// The default as text; empty for unset.
+    pub default: &'static str,
+    /// One sentence, with the unit and the bounds.
+    pub doc: &'static str,
+    /// Whether the value must never be shown.
+    pub secret: bool,
+    /// How it is written.
+    pub kind: Kind,
+}
+
+impl Setting {
+    /// The long command line flag, without dashes: `VEDETTA_ADMIN_LISTEN` is `admin-listen`.
+    pub fn flag(&self) -> String {
+        let name = self.env.strip_prefix("VEDETTA_").unwrap_or(self.env);
+        name.to_ascii_lowercase().replace('_', "-")
+    }
+
+    /// Whether blank text means that the source says nothing, as templates produce it. Elsewhere blank text
+    /// is a value: it disables the socket, empties the prefix, and is a mistake for the rest.
+    pub(super) fn blank_is_unset(&self) -> bool {
+        self.default.is_empty() && self.key != "redis.prefix"
+    }
+
+    const fn alias(mut self, name: &'static str) -> Self {
+        self.alias = Some(name);
+        self
+    }
+
+    const fn secret(mut self) -> Self {
+        self.secret = true;
+        self
+    }
+}
+
+const fn setting(
+    kind: Kind,
+    key: &'static str,
+    env: &'static str,
+    default: &'static str,
+    doc: &'static str,
+) -> Setting {
+    Setting {
+        key,
+        env,
+        alias: None,
+        default,
+        doc,
+        secret: false,
+        kind,
+    }
+}
+
+/// Every setting, in the order in which documents list them.
+pub fn settings() -> &'static [Setting] {
+    SETTINGS
+}
+
+/// The setting with that key.
+pub(super) fn find(key: &str) -> Option<&'static Setting> {
+    SETTINGS.iter().find(|setting| setting.key == key)
+}
+
+#[rustfmt::skip] // One setting a paragraph: name, default, meaning.
+const SETTINGS: &[Setting] = &[
+    setting(Kind::Text, "profile", "VEDETTA_PROFILE", "default",
+        "Built-in cache rules: `default` or `entando`"),
+
+    setting(Kind::Text, "api.socket", "VEDETTA_SOCKET", "/run/vedetta/vedetta.sock",
+        "Unix socket of the API: an absolute path of at most 107 bytes, or `none`"),
+    setting(Kind::Text, "api.listen", "VEDETTA_LISTEN", "127.0.0.1:17070",
+        "TCP address of the API: a loopback IP:port, or `none`; port 0 takes a free one"),
+    setting(Kind::Integer, "api.workers", "VEDETTA_WORKERS", "2",
+        "Worker threads, 1 to 64"),
+    setting(Kind::Duration, "api.drain", "VEDETTA_DRAIN", "5s",
+        "How long calls in flight may still run after SIGTERM, 0s to 60s"),
+
+    setting(Kind::Text, "admin.listen", "VEDETTA_ADMIN_LISTEN", "0.0.0.0:17071",
+        "TCP address of metrics and probes, IP:port"),
+
+    setting(Kind::Text, "redis.address", "VEDETTA_REDIS_ADDRESS", "",
+        "One Redis: `host`, `host:port`, `redis://[user:password@]host[:port]`, or `rediss://` for TLS")
+        .alias("REDIS_ADDRESS"),
+    setting(Kind::Text, "redis.username", "VEDETTA_REDIS_USERNAME", "",
+        "ACL user of Redis; unset means Redis's `default`"),
+    setting(Kind::Text, "redis.password", "VEDETTA_REDIS_PASSWORD", "",
+        "Password of Redis; prefer the file")
+        .alias("REDIS_PASSWORD").secret(),
+    setting(Kind::Text, "redis.password_file", "VEDETTA_REDIS_PASSWORD_FILE", "",
+        "File that holds the password of Redis"),
+    setting(Kind::Text, "redis.prefix", "VEDETTA_REDIS_PREFIX", "",
+        "Stands before every key, at most 64 letters, digits, `.`, `_` or `-`; empty for none"),
+    setting(Kind::Boolean, "redis.tls", "VEDETTA_REDIS_TLS", "false",
+        "Whether links to Redis are encrypted; `rediss://` sets it"),
+    setting(Kind::Text, "redis.tls_ca_file", "VEDETTA_REDIS_TLS_CA_FILE", "",
+        "PEM file of the authorities that Redis certificates need; unset trusts the system's"),
+    setting(Kind::Duration, "redis.connect_timeout", "VEDETTA_REDIS_CONNECT_TIMEOUT", "1s",
+        "How long a connection to Redis may take to be ready, 10ms to 30s"),
+    setting(Kind::Duration, "redis.command_timeout", "VEDETTA_REDIS_COMMAND_TIMEOUT", "1s",
+        "How long a command may take, 10ms to 60s"),
+
+    setting(Kind::List, "sentinel.addresses", "VEDETTA_SENTINEL_ADDRESSES", "",
+        "Sentinels, 1 to 16 of `host[:port]` with commas between; `rediss://` in front for TLS")
+        .alias("REDIS_ADDRESSES"),
+    setting(Kind::Text, "sentinel.master_name", "VEDETTA_SENTINEL_MASTER_NAME", "mymaster",
+        "Name under which the Sentinels monitor the master: letters, digits, `.`, `_` or `-`")
+        .alias("REDIS_MASTER_NAME"),
+    setting(Kind::Text, "sentinel.username", "VEDETTA_SENTINEL_USERNAME", "",
+        "ACL user of the Sentinels; unset means their `default`"),
+    setting(Kind::Text, "sentinel.password", "VEDETTA_SENTINEL_PASSWORD", "",
+        "Password of the Sentinels, not of Redis; prefer the file")
+        .secret(),
+    setting(Kind::Text, "sentinel.password_file", "VEDETTA_SENTINEL_PASSWORD_FILE", "",
+        "File that holds the password of the Sentinels"),
+    setting(Kind::Boolean, "sentinel.tls", "VEDETTA_SENTINEL_TLS", "false",
+        "Whether links to the Sentinels are encrypted; `rediss://` sets it"),
+    setting(Kind::Text, "sentinel.tls_ca_file", "VEDETTA_SENTINEL_TLS_CA_FILE", "",
+        "PEM file of the authorities that Sentinel certificates need; unset trusts the system's"),
+    setting(Kind::Boolean, "sentinel.events", "VEDETTA_SENTINEL_EVENTS", "true",
+        "Whether to listen to the Sentinels' events; `false` only polls")
+        .alias("REDIS_USE_SENTINEL_EVENTS"),
+    setting(Kind::Duration, "sentinel.poll_interval", "VEDETTA_SENTINEL_POLL_INTERVAL", "200ms",
+        "How often each Sentinel is asked, 50ms to 1s"),
+
+    setting(Kind::Size, "embedded.capacity", "VEDETTA_EMBEDDED_CAPACITY", "64MiB",
+        "Memory of the embedded store, which serves when no Redis is configured, 1MiB to 64GiB"),
+
+    setting(Kind::Size, "limits.key", "VEDETTA_LIMITS_KEY", "64KiB",
+        "Longest key, 1B to 1MiB"),
+    setting(Kind::Size, "limits.value", "VEDETTA_LIMITS_VALUE", "16MiB",
+        "Largest value, 1B to 256MiB"),
+    setting(Kind::Integer, "limits.batch_items", "VEDETTA_LIMITS_BATCH_ITEMS", "1000",
+        "Most items in one batch, 1 to 100000"),
+    setting(Kind::Size, "limits.batch_bytes", "VEDETTA_LIMITS_BATCH_BYTES", "32MiB",
+        "Most payload in one batch, 1B to 1GiB and at least limits.value"),
+    setting(Kind::Integer, "limits.inflight_calls", "VEDETTA_LIMITS_INFLIGHT_CALLS", "4096",
+        "Most calls being served at once, 1 to 1000000"),
+
+    setting(Kind::Text, "log.level", "VEDETTA_LOG", "info",
+        "Log filter: a level, or `target=level` with commas between"),
+    setting(Kind::Text, "log.format", "VEDETTA_LOG_FORMAT", "auto",
+        "Shape of a log line: `text`, `json`, or `auto` for text on a terminal only"),
+
+    setting(Kind::Rules, "caches", "VEDETTA_CACHES", "",
+        "Rules `pattern:encoding[:ttl]` with commas between, encoding `framed` or `raw`; \
+         `[[cache]]` tables with name, encoding and ttl in the file"),
+];

@@ -1,0 +1,164 @@
+//! What the rest of vedetta reads: settings as types with units.
+//!
+//! Invariants: a value that came out of `load` keeps every bound that `setting` documents. `Debug` prints no
+//! password, because `SecretString` does not.
+//!
+//! Not here: the rules of the caches (`caches`); how text becomes these types (`server`, `store`).
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use super::caches::CacheRules;
+use crate::model::Endpoint;
+
+/// Everything that can be configured.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Which set of built-in cache rules applies.
+    pub profile: Profile,
+    /// The gRPC API.
+    pub api: Api,
+    /// The admin HTTP server.
+    pub admin: Admin,
+    /// Where the entries are.
+    pub store: StoreConfig,
+    /// Encoding and lifetime per cache.
+    pub caches: CacheRules,
+    /// What a call may ask for.
+    pub limits: Limits,
+    /// What is logged, and how.
+    pub log: Log,
+}
+
+/// A named set of built-in cache rules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Profile {
+    /// Every cache is framed and without expiry.
+    Default,
+    /// Shares its caches with Entando's own Redis plugin.
+    Entando,
+}
+
+/// Where the gRPC API listens. At least one of socket and TCP address is present.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Api {
+    /// The Unix socket; absolute.
+    pub socket: Option<PathBuf>,
+    /// Whether the socket was asked for by somebody, so that failing to bind it is fatal.
+    pub socket_required: bool,
+    /// The TCP address; always loopback.
+    pub listen: Option<SocketAddr>,
+    /// Worker threads of the runtime.
+    pub workers: usize,
+    /// How long calls in flight may still run after SIGTERM.
+    pub drain: Duration,
+}
+
+/// Where the admin HTTP server listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Admin {
+    /// The TCP address.
+    pub listen: SocketAddr,
+}
+
+/// Which store serves the entries.
+#[derive(Clone, Debug)]
+pub enum StoreConfig {
+    /// This process's own memory.
+    Embedded {
+        /// The most that entries may weigh, in bytes.
+        capacity: u64,
+    },
+    /// One Redis at a known endpoint.
+    Redis(RedisConfig),
+    /// The master that the Sentinels name; the `RedisConfig` has no endpoint.
+    Sentinel(RedisConfig, SentinelConfig),
+}
+
+/// How to reach and use a Redis node.
+#[derive(Clone, Debug)]
+pub struct RedisConfig {
+    /// Where it is; `None` when Sentinels say so.
+    pub endpoint: Option<Endpoint>,
+    /// Stands before every key, separated by `:`; empty for none.
+    pub prefix: String,
+    /// Who we are to Redis.
+    pub credentials: Credentials,
+    /// Present if the link is encrypted.
+    pub tls: Option<Tls>,
+    /// How long a connection may take to be ready.
+    pub connect_timeout: Duration,
+    /// How long a command may take.
+    pub command_timeout: Duration,
+}
+
+/// How to reach and use the Sentinels.
+#[derive(Clone, Debug)]
+pub struct SentinelConfig {
+    /// The ones that are known from the start: 1 to 16, without duplicates.
+    pub endpoints: Vec<Endpoint>,
+    /// The name under which they monitor the master.
+    pub master_name: String,
+    /// Who we are to the Sentinels, which is separate from who we are to Redis.
+    pub credentials: Credentials,
+    /// Present if the links are encrypted.
+    pub tls: Option<Tls>,
+    /// Whether to subscribe to their events as hints to poll at once.
+    pub events: bool,
+    /// How often each of them is asked.
+    pub poll_interval: Duration,
+}
+
+/// User and password; both absent where none is asked for.
+#[derive(Clone, Debug, Default)]
+pub struct Credentials {
+    /// The ACL user; `None` is Redis's `default`.
+    pub username: Option<String>,
+    /// The password; `Debug` hides it.
+    pub password: Option<SecretString>,
+}
+
+/// How to check the other side's certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tls {
+    /// A PEM file of authorities; `None` trusts those of the system.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// What a call may ask for, and how many may ask at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The longest key, in bytes.
+    pub key: u64,
+    /// The largest value, in bytes.
+    pub value: u64,
+    /// The most items in one batch.
+    pub batch_items: usize,
+    /// The most payload in one batch, in bytes; at least `value`.
+    pub batch_bytes: u64,
+    /// The most calls being served at once.
+    pub inflight_calls: usize,
+}
+
+/// What is logged, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// A filter in the syntax of tracing's `EnvFilter`.
+    pub level: String,
+    /// The shape of a line.
+    pub format: LogFormat,
+}
+
+/// The shape of a log line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines.
+    Json,
+    /// Text on a terminal, JSON elsewhere.
+    Auto,
+}

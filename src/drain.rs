@@ -1,0 +1,118 @@
+//! Named tasks and the order to stop: the only place that spawns.
+//!
+//! Invariants: every task of the process is tracked here; [`Tasks::stop`] ends them all within its grace and
+//! tells who was late.
+//!
+//! Not here: what draining means for calls in flight (`grpc::server`) and signals (`app`).
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// Spawns, tracks and stops.
+#[derive(Debug, Clone, Default)]
+pub struct Tasks {
+    tracker: TaskTracker,
+    stop: CancellationToken,
+    running: Arc<Mutex<BTreeMap<&'static str, usize>>>,
+}
+
+impl Tasks {
+    /// Nothing runs yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Runs `task` until it ends by itself or [`Tasks::stop`] is called, whichever comes first.
+    pub fn spawn(
+        &self,
+        name: &'static str,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) -> JoinHandle<()> {
+        let stop = self.stop.clone();
+        self.track(name, async move {
+            tokio::select! {
+                () = task => (),
+                () = stop.cancelled() => (),
+            }
+        })
+    }
+
+    /// Runs `task`, which watches [`Tasks::stopping`] itself and has work to finish after it.
+    pub fn spawn_draining(
+        &self,
+        name: &'static str,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) -> JoinHandle<()> {
+        self.track(name, task)
+    }
+
+    /// Completes when the process is to stop.
+    pub fn stopping(&self) -> CancellationToken {
+        self.stop.clone()
+    }
+
+    /// Tells every task to stop and waits for them, at most `grace`. Returns the names of those still running.
+    pub async fn stop(&self, grace: Duration) -> Vec<&'static str> {
+        self.stop.cancel();
+        self.tracker.close();
+        match tokio::time::timeout(grace, self.tracker.wait()).await {
+            Ok(()) => Vec::new(),
+            Err(_) => self.running.lock().keys().copied().collect(),
+        }
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that spawns")]
+    fn track(
+        &self,
+        name: &'static str,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) -> JoinHandle<()> {
+        let running = self.running.clone();
+        *running.lock().entry(name).or_default() += 1;
+        let registered = Registered { name, running };
+        let handle = tokio::spawn(self.tracker.track_future(async move {
+            let _registered = registered;
+            task.await;
+        }));
+        handle
+    }
+}
+
+/// Takes the task's name off the list when the task ends, also when it panics or is aborted.
+struct Registered {
+    name: &'static str,
+    running: Arc<Mutex<BTreeMap<&'static str, usize>>>,
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        let mut running = self.running.lock();
+        if let Some(count) = running.get_mut(self.name) {
+            *count -= 1;
+            if *count == 0 {
+                running.remove(self.name);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn stopping_ends_tasks_and_names_the_late_one() {
+        let tasks = Tasks::new();
+        tasks.spawn("patient", std::future::pending());
+        tasks.spawn_draining("late", tokio::time::sleep(Duration::from_secs(60)));
+        assert_eq!(tasks.stop(Duration::from_secs(1)).await, ["late"]);
+        assert!(tasks.stop(Duration::from_secs(120)).await.is_empty());
+    }
+}

@@ -1,0 +1,261 @@
+//! Performs what `machine` decides: one loop, one owner.
+//!
+//! Invariants: the loop never waits for a dial, it selects on it; a session is installed before the change is
+//! announced; a change of the phase is logged once.
+
+use std::future::pending;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::backoff::Backoff;
+use crate::drain::Tasks;
+use crate::model::{Cause, Fault, Master};
+use crate::sentinel::Election;
+use crate::upstream::{LaneWriter, Session, SessionSettings};
+
+use super::machine::{Action, Event, Machine, Phase};
+use super::metrics::Metrics;
+
+/// What others see of the follower.
+#[derive(Debug, Clone)]
+pub struct Status {
+    /// Where it stands.
+    pub phase: Phase,
+    /// Since when.
+    pub since: SystemTime,
+    /// How often the master changed.
+    pub changes: u64,
+    /// How many sessions were opened.
+    pub generation: u64,
+    /// Whether the first attempt has come to an end, good or bad.
+    pub settled: bool,
+}
+
+/// Follows the elections for ever.
+pub struct Follower {
+    machine: Machine,
+    elections: watch::Receiver<Election>,
+    settings: SessionSettings,
+    lane: LaneWriter,
+    status: watch::Sender<Status>,
+    metrics: Metrics,
+    backoff: Backoff,
+    generation: u64,
+    last: Option<Master>,
+    dial: Option<Dial>,
+    dialed: Option<Arc<Session>>,
+    serving: Option<Arc<Session>>,
+    wake: Option<Instant>,
+    told: Option<Told>,
+}
+
+type Dial = Pin<Box<dyn Future<Output = (Master, Result<Arc<Session>, Fault>)> + Send>>;
+
+/// Starts to follow; the receiver shows where it stands.
+pub fn start(
+    elections: watch::Receiver<Election>,
+    settings: SessionSettings,
+    lane: LaneWriter,
+    metrics: Metrics,
+    tasks: &Tasks,
+) -> watch::Receiver<Status> {
+    let machine = Machine::new();
+    let (status, receiver) = watch::channel(Status {
+        phase: machine.phase().clone(),
+        since: SystemTime::now(),
+        changes: 0,
+        generation: 0,
+        settled: false,
+    });
+    let follower = Follower {
+        machine,
+        elections,
+        settings,
+        lane,
+        status,
+        metrics,
+        backoff: Backoff::new(),
+        generation: 0,
+        last: None,
+        dial: None,
+        dialed: None,
+        serving: None,
+        wake: None,
+        told: None,
+    };
+    tasks.spawn("failover", follower.run());
+    receiver
+}
+
+impl Follower {
+    async fn run(mut self) {
+        let first = self.elections.borrow_and_update().clone();
+        self.step(Event::Elected(first.master));
+        loop {
+            let Some(event) = self.select().await else {
+                return;
+            };
+            self.step(event);
+        }
+    }
+
+    /// Waits for the next thing to happen; `None` when nobody can elect any more.
+    async fn select(&mut self) -> Option<Event> {
+        tokio::select! {
+            changed = self.elections.changed() => {
+                changed.ok()?;
+                let election = self.elections.borrow_and_update().clone();
+                Some(Event::Elected(election.master))
+            }
+            (master, result) = poll_dial(&mut self.dial) => {
+                self.dial = None;
+                let outcome = match result {
+                    Ok(session) => {
+                        let generation = session.generation();
+                        self.dialed = Some(session);
+                        Ok(generation)
+                    }
+                    Err(fault) => Err(fault),
+                };
+                Some(Event::Dialed(master, outcome))
+            }
+            (generation, fault) = session_end(self.serving.as_ref()) => {
+                Some(Event::SessionEnded(generation, fault))
+            }
+            () = sleep_until(self.wake) => {
+                self.wake = None;
+                Some(Event::DelayOver)
+            }
+        }
+    }
+
+    fn step(&mut self, event: Event) {
+        let settles = matches!(event, Event::Dialed(..) | Event::SessionEnded(..));
+        let before = self.machine.phase().clone();
+        for action in self.machine.on(event) {
+            self.perform(action);
+        }
+        let settled = settles || self.elections.borrow().settled && self.dial.is_none();
+        self.publish(&before, settled);
+    }
+
+    fn perform(&mut self, action: Action) {
+        match action {
+            Action::Dial(master) => {
+                self.wake = None;
+                self.generation += 1;
+                let (generation, settings) = (self.generation, self.settings.clone());
+                self.dial = Some(Box::pin(async move {
+                    let session = Session::open(master.clone(), generation, &settings).await;
+                    (master, session)
+                }));
+            }
+            Action::Install => self.install(),
+            Action::Discard => self.dialed = None,
+            Action::Retire(fault) => {
+                if let Some(session) = self.serving.take() {
+                    session.end(fault.cause, fault.detail.clone());
+                }
+                self.metrics.lost();
+                self.lane.remove(fault);
+            }
+            Action::Delay => {
+                self.wake = Some(Instant::now() + self.backoff.next_delay());
+            }
+            Action::ResetDelay => {
+                self.wake = None;
+                self.backoff.reset();
+            }
+        }
+    }
+
+    fn install(&mut self) {
+        let Some(session) = self.dialed.take() else {
+            return;
+        };
+        let changed = self.last.as_ref().is_some_and(|last| last != session.master());
+        self.last = Some(session.master().clone());
+        self.lane.install(session.clone());
+        let heart = session.clone();
+        self.settings.tasks.spawn("redis heartbeat", async move { heart.keep_alive().await });
+        self.metrics.serving(session.generation(), changed);
+        self.status.send_modify(|status| {
+            status.generation = session.generation();
+            status.changes += u64::from(changed);
+        });
+        self.serving = Some(session);
+    }
+
+    fn publish(&mut self, before: &Phase, settled: bool) {
+        let phase = self.machine.phase().clone();
+        self.status.send_if_modified(|status| {
+            let first = settled && !status.settled;
+            status.settled |= settled;
+            if phase == *before {
+                return first;
+            }
+            status.phase = phase.clone();
+            status.since = SystemTime::now();
+            true
+        });
+        self.tell(&phase);
+    }
+
+    /// One line for each change that an operator can act on, not one for each attempt.
+    fn tell(&mut self, phase: &Phase) {
+        let news = match phase {
+            Phase::Serving { generation, .. } => Told::Serving(*generation),
+            Phase::Seeking { fault } => Told::Lost(fault.cause),
+            Phase::Dialing { .. } => return,
+        };
+        if self.told.as_ref() == Some(&news) {
+            return;
+        }
+        self.told = Some(news);
+        match phase {
+            Phase::Serving { master, generation } => tracing::info!(
+                master = %master.endpoint,
+                config_epoch = master.epoch,
+                generation,
+                "serving from the master"
+            ),
+            Phase::Seeking { fault } | Phase::Dialing { fault, .. } => tracing::warn!(
+                reason = fault.cause.reason(),
+                "not connected to a master: {}",
+                fault.detail
+            ),
+        }
+    }
+}
+
+/// What was last logged.
+#[derive(Debug, PartialEq, Eq)]
+enum Told {
+    Serving(u64),
+    Lost(Cause),
+}
+
+async fn poll_dial(dial: &mut Option<Dial>) -> (Master, Result<Arc<Session>, Fault>) {
+    match dial {
+        Some(dial) => dial.await,
+        None => pending().await,
+    }
+}
+
+async fn session_end(session: Option<&Arc<Session>>) -> (u64, Fault) {
+    match session {
+        Some(session) => (session.generation(), session.wait_ended().await),
+        None => pending().await,
+    }
+}
+
+async fn sleep_until(wake: Option<Instant>) {
+    match wake {
+        Some(wake) => tokio::time::sleep_until(wake).await,
+        None => pending().await,
+    }
+}

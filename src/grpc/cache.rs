@@ -1,0 +1,301 @@
+//! The service `vedetta.v1.Cache`: check, call, convert.
+//!
+//! Not here: what the calls mean (`crate::cache`).
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tonic::codegen::BoxStream;
+use tonic::{Request, Response, Status, Streaming};
+
+use crate::cache::{Cache, Call, Put, Store};
+use crate::config::Limits;
+use crate::model::{Address, Condition, Fault, Value};
+use crate::proto::v1;
+use crate::proto::v1::cache_server;
+
+use super::check::Checker;
+use super::convert;
+use super::deadline::Timeout;
+use super::limit::{Inflight, Place};
+use super::metrics::{Method, Metrics, Outcome};
+use super::status::{missing, status};
+
+/// Serves a cache over some store.
+#[derive(Debug)]
+pub struct CacheService<S> {
+    cache: Arc<Cache<S>>,
+    limits: Limits,
+    inflight: Inflight,
+    metrics: Arc<Metrics>,
+}
+
+type Answer<T> = Result<(T, Outcome), Status>;
+
+impl<S: Store> CacheService<S> {
+    /// Serves this cache within these limits.
+    pub fn new(
+        cache: Arc<Cache<S>>,
+        limits: Limits,
+        inflight: Inflight,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self {
+            cache,
+            limits,
+            inflight,
+            metrics,
+        }
+    }
+
+    /// Admits a request: its place among those in flight, its deadline, its message.
+    fn enter<T>(&self, request: Request<T>) -> Result<(Place, Call, T), Status> {
+        let place = self.inflight.enter().map_err(refused)?;
+        let timeout = request.extensions().get::<Timeout>().map(|timeout| timeout.0);
+        Ok((place, Call::within(timeout), request.into_inner()))
+    }
+
+    /// The parts that address one entry.
+    fn address(
+        &self,
+        mut check: Checker<'_>,
+        tenant: &str,
+        cache: &str,
+        key: bytes::Bytes,
+    ) -> Result<Address, Status> {
+        let cache = check.cache(tenant, cache, |cache| self.cache.admit(cache));
+        let key = check.key("key", key);
+        check.finish(|| {
+            Some(Address {
+                cache: cache?,
+                key: key?,
+            })
+        })
+    }
+
+    async fn do_get(&self, request: Request<v1::GetRequest>) -> Answer<v1::GetResponse> {
+        let (_place, call, request) = self.enter(request)?;
+        let mut check = Checker::new(&self.limits);
+        check.consistency(request.consistency);
+        let address = self.address(check, &request.tenant, &request.cache, request.key)?;
+        let lookup = self.cache.get(call, &address).await.map_err(refused)?;
+        Ok(convert::get(lookup, &request.not_modified_if))
+    }
+
+    async fn do_get_many(&self, request: Request<v1::GetManyRequest>) -> Answer<v1::GetManyResponse> {
+        let (_place, call, request) = self.enter(request)?;
+        let mut check = Checker::new(&self.limits);
+        check.consistency(request.consistency);
+        let cache = check.cache(&request.tenant, &request.cache, |cache| self.cache.admit(cache));
+        let keys = check.keys(request.keys);
+        let (cache, keys) = check.finish(|| Some((cache?, keys?)))?;
+        let items = self.cache.get_many(call, &cache, &keys).await.map_err(refused)?;
+        let items = items.into_iter().map(convert::get_item).collect();
+        Ok((v1::GetManyResponse { items }, Outcome::Batch))
+    }
+
+    async fn do_put(&self, request: Request<v1::PutRequest>) -> Answer<v1::PutResponse> {
+        let (_place, call, request) = self.enter(request)?;
+        let mut check = Checker::new(&self.limits);
+        check.durability(request.durability);
+        check.groups(&request.groups);
+        check.lease(&request.lease);
+        let cache = check.cache(&request.tenant, &request.cache, |cache| self.cache.admit(cache));
+        let key = check.key("key", request.key);
+        let value = check.value("", request.content.map(Value::from));
+        let expiry = check.expiry("", request.expiry);
+        let condition = check.condition("", request.condition);
+        let (cache, put) = check.finish(|| {
+            let put = Put {
+                key: key?,
+                value: value?,
+                expiry: expiry?,
+                condition: condition?,
+            };
+            Some((cache?, put))
+        })?;
+        let outcome = self.cache.put(call, &cache, put).await.map_err(refused)?;
+        Ok(convert::put(outcome))
+    }
+
+    async fn do_put_many(&self, request: Request<v1::PutManyRequest>) -> Answer<v1::PutManyResponse> {
+        let (_place, call, request) = self.enter(request)?;
+        let mut check = Checker::new(&self.limits);
+        check.durability(request.durability);
+        let cache = check.cache(&request.tenant, &request.cache, |cache| self.cache.admit(cache));
+        let puts = check.put_items(request.items);
+        let (cache, puts) = check.finish(|| Some((cache?, puts?)))?;
+        let items = self.cache.put_many(call, &cache, puts).await.map_err(refused)?;
+        let items = items.into_iter().map(convert::put_item).collect();
+        Ok((v1::PutManyResponse { items }, Outcome::Batch))
+    }
+
+    async fn do_put_if_absent(
+        &self,
+        request: Request<v1::PutIfAbsentRequest>,
+    ) -> Answer<v1::PutIfAbsentResponse> {
+        let (_place, call, request) = self.enter(request)?;
+        let mut check = Checker::new(&self.limits);
+        check.durability(request.durability);
+        check.groups(&request.groups);
+        let cache = check.cache(&request.tenant, &request.cache, |cache| self.cache.admit(cache));
+        let key = check.key("key", request.key);
+        let value = check.value("", request.content.map(Value::from));
+        let expiry = check.expiry("", request.expiry);
+        let (cache, put) = check.finish(|| {
+            let put = Put {
+                key: key?,
+                value: value?,
+                expiry: expiry?,
+                condition: Condition::Absent,
+            };
+            Some((cache?, put))
+        })?;
+        let outcome = self.cache.put_if_absent(call, &cache, put).await.map_err(refused)?;
+        Ok(convert::if_absent(outcome))
+    }
+
+    async fn do_evict(&self, request: Request<v1::EvictRequest>) -> Answer<v1::EvictResponse> {
+        let (_place, call, request) = self.enter(request)?;
+        let mut check = Checker::new(&self.limits);
+        check.durability(request.durability);
+        let address = self.address(check, &request.tenant, &request.cache, request.key)?;
+        let existed = self.cache.evict(call, &address).await.map_err(refused)?;
+        let answer = v1::EvictResponse {
+            existed,
+            ..v1::EvictResponse::default()
+        };
+        Ok((answer, if existed { Outcome::Evicted } else { Outcome::Absent }))
+    }
+
+    async fn do_evict_many(
+        &self,
+        request: Request<v1::EvictManyRequest>,
+    ) -> Answer<v1::EvictManyResponse> {
+        let (_place, call, request) = self.enter(request)?;
+        let mut check = Checker::new(&self.limits);
+        check.durability(request.durability);
+        let cache = check.cache(&request.tenant, &request.cache, |cache| self.cache.admit(cache));
+        let keys = check.keys(request.keys);
+        let (cache, keys) = check.finish(|| Some((cache?, keys?)))?;
+        let items = self.cache.evict_many(call, &cache, &keys).await.map_err(refused)?;
+        let answer = v1::EvictManyResponse {
+            items: items.into_iter().map(convert::evict_item).collect(),
+            ..v1::EvictManyResponse::default()
+        };
+        Ok((answer, Outcome::Batch))
+    }
+
+    async fn do_touch(&self, request: Request<v1::TouchRequest>) -> Answer<v1::TouchResponse> {
+        let (_place, call, request) = self.enter(request)?;
+        let mut check = Checker::new(&self.limits);
+        let cache = check.cache(&request.tenant, &request.cache, |cache| self.cache.admit(cache));
+        let key = check.key("key", request.key);
+        let expiry = check.new_expiry(request.expiry);
+        let (address, expiry) = check.finish(|| {
+            let address = Address {
+                cache: cache?,
+                key: key?,
+            };
+            Some((address, expiry?))
+        })?;
+        let touched = self.cache.touch(call, &address, expiry).await.map_err(refused)?;
+        let outcome = if touched { Outcome::Touched } else { Outcome::Absent };
+        Ok((v1::TouchResponse { touched }, outcome))
+    }
+
+    async fn do_get_ttl(&self, request: Request<v1::GetTtlRequest>) -> Answer<v1::GetTtlResponse> {
+        let (_place, call, request) = self.enter(request)?;
+        let check = Checker::new(&self.limits);
+        let address = self.address(check, &request.tenant, &request.cache, request.key)?;
+        let ttl = self.cache.ttl(call, &address).await.map_err(refused)?;
+        Ok(convert::ttl(ttl))
+    }
+
+    async fn do_clear(&self, request: Request<v1::ClearRequest>) -> Answer<v1::ClearResponse> {
+        let (_place, call, request) = self.enter(request)?;
+        let mut check = Checker::new(&self.limits);
+        check.durability(request.durability);
+        let cache = check.cache(&request.tenant, &request.cache, |cache| self.cache.admit(cache));
+        let cache = check.finish(|| cache)?;
+        let removed = self.cache.clear(call, &cache).await.map_err(refused)?;
+        let answer = v1::ClearResponse {
+            removed,
+            ..v1::ClearResponse::default()
+        };
+        Ok((answer, Outcome::Done))
+    }
+
+    async fn do_list_caches(
+        &self,
+        request: Request<v1::ListCachesRequest>,
+    ) -> Answer<v1::ListCachesResponse> {
+        let (_place, call, request) = self.enter(request)?;
+        let mut check = Checker::new(&self.limits);
+        let tenant = check.tenant(&request.tenant);
+        let tenant = check.finish(|| tenant)?;
+        let caches = self.cache.caches(call, &tenant).await.map_err(refused)?;
+        let caches = caches
+            .iter()
+            .map(|cache| convert::cache_info(cache, self.cache.policy(cache)))
+            .collect();
+        Ok((v1::ListCachesResponse { caches }, Outcome::Done))
+    }
+}
+
+fn refused(fault: Fault) -> Status {
+    status(&fault)
+}
+
+/// The whole trait, because `async_trait` does not look into macros: rpcs that are served are measured and done by
+/// the method of the same meaning above; the others say that a later version serves them.
+macro_rules! cache_service {
+    (
+        served { $($rpc:ident => $work:ident, $method:ident, $request:ident, $response:ident;)+ }
+        missing { $($later:ident, $name:literal, $asked:ty, $answer:ty;)+ }
+    ) => {
+        #[tonic::async_trait]
+        impl<S: Store> cache_server::Cache for CacheService<S> {
+            type PipelineStream = BoxStream<v1::PipelineResponse>;
+
+            $(async fn $rpc(
+                &self,
+                request: Request<v1::$request>,
+            ) -> Result<Response<v1::$response>, Status> {
+                let began = Instant::now();
+                let result = self.$work(request).await;
+                self.metrics.count(Method::$method, began, result)
+            })+
+
+            $(async fn $later(&self, _: Request<$asked>) -> Result<Response<$answer>, Status> {
+                Err(missing($name))
+            })+
+        }
+    };
+}
+
+cache_service! {
+    served {
+        get => do_get, Get, GetRequest, GetResponse;
+        get_many => do_get_many, GetMany, GetManyRequest, GetManyResponse;
+        put => do_put, Put, PutRequest, PutResponse;
+        put_many => do_put_many, PutMany, PutManyRequest, PutManyResponse;
+        put_if_absent => do_put_if_absent, PutIfAbsent, PutIfAbsentRequest, PutIfAbsentResponse;
+        evict => do_evict, Evict, EvictRequest, EvictResponse;
+        evict_many => do_evict_many, EvictMany, EvictManyRequest, EvictManyResponse;
+        touch => do_touch, Touch, TouchRequest, TouchResponse;
+        get_ttl => do_get_ttl, GetTtl, GetTtlRequest, GetTtlResponse;
+        clear => do_clear, Clear, ClearRequest, ClearResponse;
+        list_caches => do_list_caches, ListCaches, ListCachesRequest, ListCachesResponse;
+    }
+    missing {
+        get_or_lease, "Cache/GetOrLease", v1::GetOrLeaseRequest, v1::GetOrLeaseResponse;
+        set_deadline, "Cache/SetDeadline", v1::SetDeadlineRequest, v1::SetDeadlineResponse;
+        increment, "Cache/Increment", v1::IncrementRequest, v1::IncrementResponse;
+        list_edit, "Cache/ListEdit", v1::ListEditRequest, v1::ListEditResponse;
+        add_to_groups, "Cache/AddToGroups", v1::AddToGroupsRequest, v1::AddToGroupsResponse;
+        flush_groups, "Cache/FlushGroups", v1::FlushGroupsRequest, v1::FlushGroupsResponse;
+        bulk_load, "Cache/BulkLoad", Streaming<v1::BulkLoadRequest>, v1::BulkLoadResponse;
+        pipeline, "Cache/Pipeline", Streaming<v1::PipelineRequest>, Self::PipelineStream;
+    }
+}

@@ -1,0 +1,307 @@
+//! Requests, checked once: protobuf in, the vocabulary of `model` out, or every mistake with its field and remedy.
+//!
+//! Invariants: a request is refused as a whole before anything of it is done; a field that asks for a missing
+//! capability is refused, never ignored.
+//!
+//! Not here: what the calls do (`cache`).
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use bytes::Bytes;
+use prost_types::Timestamp;
+use tonic::Status;
+use tonic_types::FieldViolation;
+
+use crate::cache::Put;
+use crate::config::Limits;
+use crate::model::{
+    CacheId, CacheName, Cause, Condition, Expiry, Fault, Key, Tenant, Value, Version,
+};
+use crate::proto::v1;
+
+use super::status::{invalid, missing, status};
+
+/// The largest `google.protobuf.Duration`, about 10,000 years.
+const MAX_SECONDS: i64 = 315_576_000_000;
+
+/// The last second that a `google.protobuf.Timestamp` can name (end of the year 9999).
+const MAX_TIMESTAMP: i64 = 253_402_300_799;
+
+/// Collects what is wrong with one request.
+#[derive(Debug)]
+pub(super) struct Checker<'a> {
+    limits: &'a Limits,
+    violations: Vec<FieldViolation>,
+    missing: Option<&'static str>,
+}
+
+impl<'a> Checker<'a> {
+    pub(super) fn new(limits: &'a Limits) -> Self {
+        Self {
+            limits,
+            violations: Vec::new(),
+            missing: None,
+        }
+    }
+
+    /// Ends the check and puts the parts together, each of which is `None` if it was refused.
+    ///
+    /// # Errors
+    /// INVALID_ARGUMENT with every mistake, or else UNIMPLEMENTED for the first missing capability.
+    pub(super) fn finish<T>(self, assemble: impl FnOnce() -> Option<T>) -> Result<T, Status> {
+        if !self.violations.is_empty() {
+            return Err(invalid(self.violations));
+        }
+        if let Some(capability) = self.missing {
+            return Err(missing(capability));
+        }
+        assemble().ok_or_else(|| {
+            status(&Fault::not_applied(Cause::Internal, "a check failed without saying why"))
+        })
+    }
+
+    fn refuse<T>(&mut self, field: &str, description: impl Into<String>) -> Option<T> {
+        self.violations.push(FieldViolation::new(field, description));
+        None
+    }
+
+    fn needs(&mut self, capability: &'static str, asked: bool) {
+        if asked && self.missing.is_none() {
+            self.missing = Some(capability);
+        }
+    }
+
+    pub(super) fn tenant(&mut self, name: &str) -> Option<Tenant> {
+        match Tenant::new(name) {
+            Ok(tenant) => Some(tenant),
+            Err(error) => self.refuse("tenant", error.to_string()),
+        }
+    }
+
+    /// A cache that `admit` lets in.
+    pub(super) fn cache(
+        &mut self,
+        tenant: &str,
+        name: &str,
+        admit: impl Fn(&CacheId) -> Result<(), String>,
+    ) -> Option<CacheId> {
+        let tenant = self.tenant(tenant);
+        let name = match CacheName::new(name) {
+            Ok(name) => Some(name),
+            Err(error) => self.refuse("cache", error.to_string()),
+        };
+        let cache = CacheId {
+            tenant: tenant?,
+            name: name?,
+        };
+        match admit(&cache) {
+            Ok(()) => Some(cache),
+            Err(problem) => self.refuse("cache", problem),
+        }
+    }
+
+    pub(super) fn key(&mut self, field: &str, key: Bytes) -> Option<Key> {
+        let limit = self.limits.key;
+        if key.len() as u64 > limit {
+            let problem = format!("is {} bytes long; at most {limit} are allowed (limits.key)", key.len());
+            return self.refuse(field, problem);
+        }
+        match Key::new(key) {
+            Ok(key) => Some(key),
+            Err(error) => self.refuse(field, error.to_string()),
+        }
+    }
+
+    /// Keys of a batch, each named by its place.
+    pub(super) fn keys(&mut self, keys: Vec<Bytes>) -> Option<Vec<Key>> {
+        self.batch("keys", keys.len(), keys.iter().map(Bytes::len).sum())?;
+        let checked: Vec<Option<Key>> = keys
+            .into_iter()
+            .enumerate()
+            .map(|(place, key)| self.key(&format!("keys[{place}]"), key))
+            .collect();
+        checked.into_iter().collect()
+    }
+
+    /// The bounds on a batch of any kind.
+    fn batch(&mut self, field: &str, items: usize, bytes: usize) -> Option<()> {
+        let Limits {
+            batch_items,
+            batch_bytes,
+            ..
+        } = *self.limits;
+        if items > batch_items {
+            let problem = format!("holds {items} items; at most {batch_items} are allowed (limits.batch_items)");
+            return self.refuse(field, problem);
+        }
+        if bytes as u64 > batch_bytes {
+            let problem = format!("holds {bytes} bytes; at most {batch_bytes} are allowed (limits.batch_bytes)");
+            return self.refuse(field, problem);
+        }
+        Some(())
+    }
+
+    pub(super) fn value(&mut self, path: &str, value: Option<Value>) -> Option<Value> {
+        let limit = self.limits.value;
+        match value {
+            Some(value) if value.len() as u64 > limit => {
+                let problem = format!("is {} bytes long; at most {limit} are allowed (limits.value)", value.len());
+                self.refuse(&format!("{path}value"), problem)
+            }
+            Some(value) => Some(value),
+            None => self.refuse(&format!("{path}content"), "is missing; set `value` or `null`"),
+        }
+    }
+
+    pub(super) fn expiry(&mut self, path: &str, expiry: Option<v1::Expiry>) -> Option<Expiry> {
+        use v1::expiry::When;
+        match expiry.and_then(|expiry| expiry.when) {
+            None | Some(When::CacheDefault(_)) => Some(Expiry::CacheDefault),
+            Some(When::Keep(_)) => Some(Expiry::Keep),
+            Some(When::None(_)) => Some(Expiry::Never),
+            Some(When::Ttl(ttl)) => {
+                let field = format!("{path}expiry.ttl");
+                let ttl = self.duration(&field, ttl)?;
+                if ttl.is_zero() {
+                    return self.refuse(&field, "must be positive; evict the entry to remove it");
+                }
+                Some(Expiry::In(ttl))
+            }
+            Some(When::Deadline(deadline)) => {
+                self.deadline(&format!("{path}expiry.deadline"), deadline)
+            }
+        }
+    }
+
+    /// The expiry of a call that changes nothing else, for which `keep` would mean nothing.
+    pub(super) fn new_expiry(&mut self, expiry: Option<v1::Expiry>) -> Option<Expiry> {
+        match self.expiry("", expiry)? {
+            Expiry::Keep => self.refuse("expiry.keep", "changes nothing; set `ttl`, `deadline` or `none`"),
+            expiry => Some(expiry),
+        }
+    }
+
+    /// A duration that is not negative.
+    fn duration(&mut self, field: &str, duration: prost_types::Duration) -> Option<Duration> {
+        let prost_types::Duration { seconds, nanos } = duration;
+        if seconds < 0 || nanos < 0 {
+            return self.refuse(field, "must not be negative");
+        }
+        match u32::try_from(nanos) {
+            Ok(nanos) if nanos < 1_000_000_000 && seconds <= MAX_SECONDS => {
+                Some(Duration::new(seconds.unsigned_abs(), nanos))
+            }
+            _ => self.refuse(
+                field,
+                format!("is out of range; at most {MAX_SECONDS} s, nanos below 1,000,000,000"),
+            ),
+        }
+    }
+
+    fn deadline(&mut self, field: &str, deadline: Timestamp) -> Option<Expiry> {
+        let Timestamp { seconds, nanos } = deadline;
+        let time = u32::try_from(nanos)
+            .ok()
+            .filter(|nanos| *nanos < 1_000_000_000 && (0..=MAX_TIMESTAMP).contains(&seconds))
+            .and_then(|nanos| UNIX_EPOCH.checked_add(Duration::new(seconds.unsigned_abs(), nanos)));
+        match time {
+            Some(time) => Some(Expiry::At(time)),
+            None => self.refuse(field, "is out of range; set a time between the years 1970 and 9999"),
+        }
+    }
+
+    pub(super) fn condition(
+        &mut self,
+        path: &str,
+        condition: Option<v1::Condition>,
+    ) -> Option<Condition> {
+        use v1::condition::MustBe;
+        match condition.and_then(|condition| condition.must_be) {
+            None => Some(Condition::None),
+            Some(MustBe::Absent(_)) => Some(Condition::Absent),
+            Some(MustBe::Present(_)) => Some(Condition::Present),
+            Some(MustBe::Version(version)) => match Version::from_caller(version) {
+                Some(version) => Some(Condition::Version(version)),
+                None => self.refuse(
+                    &format!("{path}condition.version"),
+                    "must not be empty; use `absent` for \"no entry\"",
+                ),
+            },
+        }
+    }
+
+    /// Every read of this version asks the master, which satisfies every level that it accepts.
+    pub(super) fn consistency(&mut self, consistency: Option<v1::Consistency>) {
+        use v1::consistency::Level;
+        match consistency.and_then(|consistency| consistency.level) {
+            None | Some(Level::Master(_)) => {}
+            Some(Level::AtLeast(_)) => self.needs("tokens", true),
+            Some(Level::Fresh(fresh)) => {
+                if let Some(bound) = fresh.max_staleness {
+                    self.duration("consistency.fresh.max_staleness", bound);
+                }
+            }
+            Some(Level::StaleOk(stale)) => match stale.max_age {
+                Some(bound) => {
+                    self.duration("consistency.stale_ok.max_age", bound);
+                }
+                None => {
+                    let problem = "is missing; say how old is too old";
+                    self.refuse::<()>("consistency.stale_ok.max_age", problem);
+                }
+            },
+        }
+    }
+
+    pub(super) fn durability(&mut self, durability: Option<v1::Durability>) {
+        use v1::durability::Level;
+        let level = durability.and_then(|durability| durability.level);
+        self.needs("durability", !matches!(level, None | Some(Level::Async(_))));
+    }
+
+    pub(super) fn groups(&mut self, groups: &[String]) {
+        self.needs("groups", !groups.is_empty());
+    }
+
+    pub(super) fn lease(&mut self, lease: &[u8]) {
+        self.needs("leases", !lease.is_empty());
+    }
+
+    /// The items of a batch of puts, each named by its place.
+    pub(super) fn put_items(&mut self, items: Vec<v1::put_many_request::Item>) -> Option<Vec<Put>> {
+        let bytes = items
+            .iter()
+            .map(|item| item.key.len() + item.content.as_ref().map_or(0, content_bytes))
+            .sum();
+        self.batch("items", items.len(), bytes)?;
+        let checked: Vec<Option<Put>> = items
+            .into_iter()
+            .enumerate()
+            .map(|(place, item)| self.put_item(place, item))
+            .collect();
+        checked.into_iter().collect()
+    }
+
+    fn put_item(&mut self, place: usize, item: v1::put_many_request::Item) -> Option<Put> {
+        let path = format!("items[{place}].");
+        self.groups(&item.groups);
+        // Every part is checked before any missing one ends the assembly.
+        let key = self.key(&format!("{path}key"), item.key);
+        let value = self.value(&path, item.content.map(Value::from));
+        let expiry = self.expiry(&path, item.expiry);
+        let condition = self.condition(&path, item.condition);
+        Some(Put {
+            key: key?,
+            value: value?,
+            expiry: expiry?,
+            condition: condition?,
+        })
+    }
+}
+
+fn content_bytes(content: &v1::put_many_request::item::Content) -> usize {
+    match content {
+        v1::put_many_request::item::Content::Value(value) => value.len(),
+        v1::put_many_request::item::Content::Null(_) => 0,
+    }
+}

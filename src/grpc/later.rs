@@ -1,0 +1,54 @@
+//! Services that a later version serves: each rpc says so.
+
+use tonic::codegen::BoxStream;
+use tonic::{Request, Response, Status};
+
+use crate::proto::v1;
+
+use super::status::missing;
+
+/// Stands for the services that are not there yet.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Later;
+
+macro_rules! later {
+    ($service:path { [$($stream:ident = $item:ty)?] $($rpc:ident, $name:literal, $request:ty, $response:ty;)+ }) => {
+        #[tonic::async_trait]
+        impl $service for Later {
+            $(type $stream = BoxStream<$item>;)?
+
+            $(async fn $rpc(&self, _: Request<$request>) -> Result<Response<$response>, Status> {
+                Err(missing($name))
+            })+
+        }
+    };
+}
+
+later! {
+    v1::watch_server::Watch {
+        [WatchStream = v1::WatchResponse]
+        watch, "Watch/Watch", v1::WatchRequest, Self::WatchStream;
+    }
+}
+
+later! {
+    v1::events_server::Events {
+        [SubscribeStream = v1::SubscribeResponse]
+        publish, "Events/Publish", v1::PublishRequest, v1::PublishResponse;
+        subscribe, "Events/Subscribe", v1::SubscribeRequest, Self::SubscribeStream;
+    }
+}
+
+later! {
+    v1::sessions_server::Sessions {
+        []
+        create, "Sessions/Create", v1::CreateSessionRequest, v1::CreateSessionResponse;
+        load, "Sessions/Load", v1::LoadSessionRequest, v1::LoadSessionResponse;
+        save, "Sessions/Save", v1::SaveSessionRequest, v1::SaveSessionResponse;
+        touch, "Sessions/Touch", v1::TouchSessionRequest, v1::TouchSessionResponse;
+        change_id, "Sessions/ChangeId", v1::ChangeSessionIdRequest, v1::ChangeSessionIdResponse;
+        delete, "Sessions/Delete", v1::DeleteSessionRequest, v1::DeleteSessionResponse;
+        find_by_principal, "Sessions/FindByPrincipal",
+            v1::FindByPrincipalRequest, v1::FindByPrincipalResponse;
+    }
+}

@@ -1,0 +1,185 @@
+//! Requests by method and result, and how long they took.
+//!
+//! Invariants: every series exists from the start at 0; labels are closed enums.
+
+use std::time::Instant;
+
+use metrics::{Counter, Histogram, counter, describe_counter, describe_histogram, histogram};
+use tonic::{Code, Response, Status};
+
+/// The rpcs that are counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Method {
+    Get,
+    GetMany,
+    Put,
+    PutMany,
+    PutIfAbsent,
+    Evict,
+    EvictMany,
+    Touch,
+    GetTtl,
+    Clear,
+    ListCaches,
+    GetStatus,
+}
+
+/// What came of a request. Several items of a batch count as one `Batch`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome {
+    Hit,
+    Miss,
+    NotModified,
+    Stored,
+    NotStored,
+    Existing,
+    Evicted,
+    Absent,
+    Touched,
+    Done,
+    Batch,
+    Invalid,
+    Exhausted,
+    Unavailable,
+    Deadline,
+    Unknown,
+    Unimplemented,
+    Internal,
+}
+
+const METHODS: [(Method, &str, &[Outcome]); 12] = [
+    (Method::Get, "Get", &[Outcome::Hit, Outcome::Miss, Outcome::NotModified]),
+    (Method::GetMany, "GetMany", &[Outcome::Batch]),
+    (Method::Put, "Put", &[Outcome::Stored, Outcome::NotStored]),
+    (Method::PutMany, "PutMany", &[Outcome::Batch]),
+    (Method::PutIfAbsent, "PutIfAbsent", &[Outcome::Stored, Outcome::Existing]),
+    (Method::Evict, "Evict", &[Outcome::Evicted, Outcome::Absent]),
+    (Method::EvictMany, "EvictMany", &[Outcome::Batch]),
+    (Method::Touch, "Touch", &[Outcome::Touched, Outcome::Absent]),
+    (Method::GetTtl, "GetTtl", &[Outcome::Hit, Outcome::Miss]),
+    (Method::Clear, "Clear", &[Outcome::Done]),
+    (Method::ListCaches, "ListCaches", &[Outcome::Done]),
+    (Method::GetStatus, "GetStatus", &[Outcome::Done]),
+];
+
+const FAILURES: [Outcome; 7] = [
+    Outcome::Invalid,
+    Outcome::Exhausted,
+    Outcome::Unavailable,
+    Outcome::Deadline,
+    Outcome::Unknown,
+    Outcome::Unimplemented,
+    Outcome::Internal,
+];
+
+impl Outcome {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Hit => "hit",
+            Self::Miss => "miss",
+            Self::NotModified => "not_modified",
+            Self::Stored => "stored",
+            Self::NotStored => "not_stored",
+            Self::Existing => "existing",
+            Self::Evicted => "evicted",
+            Self::Absent => "absent",
+            Self::Touched => "touched",
+            Self::Done => "done",
+            Self::Batch => "batch",
+            Self::Invalid => "invalid",
+            Self::Exhausted => "exhausted",
+            Self::Unavailable => "unavailable",
+            Self::Deadline => "deadline",
+            Self::Unknown => "unknown",
+            Self::Unimplemented => "unimplemented",
+            Self::Internal => "internal",
+        }
+    }
+
+    fn of(status: &Status) -> Self {
+        match status.code() {
+            Code::InvalidArgument => Self::Invalid,
+            Code::ResourceExhausted => Self::Exhausted,
+            Code::Unavailable => Self::Unavailable,
+            Code::DeadlineExceeded => Self::Deadline,
+            Code::Unknown => Self::Unknown,
+            Code::Unimplemented => Self::Unimplemented,
+            _ => Self::Internal,
+        }
+    }
+}
+
+/// Handles, resolved once.
+#[derive(Debug)]
+pub struct Metrics {
+    methods: Vec<Handles>,
+}
+
+#[derive(Debug)]
+struct Handles {
+    results: Vec<(Outcome, Counter)>,
+    duration: Histogram,
+}
+
+impl Metrics {
+    /// Registers with the recorder of the moment.
+    pub fn register() -> Self {
+        describe_counter!("vedetta_requests_total", "Requests answered, by method and result");
+        describe_histogram!(
+            "vedetta_request_duration_seconds",
+            metrics::Unit::Seconds,
+            "Time from the decoded request to the answer, by method"
+        );
+        let methods = METHODS
+            .iter()
+            .map(|(_, method, successes)| Handles {
+                results: successes
+                    .iter()
+                    .chain(&FAILURES)
+                    .map(|outcome| {
+                        let counter = counter!(
+                            "vedetta_requests_total",
+                            "method" => *method,
+                            "result" => outcome.name()
+                        );
+                        (*outcome, counter)
+                    })
+                    .collect(),
+                duration: histogram!("vedetta_request_duration_seconds", "method" => *method),
+            })
+            .collect();
+        Self { methods }
+    }
+
+    /// Counts a request that began then and ended so.
+    pub(super) fn count<T>(
+        &self,
+        method: Method,
+        began: Instant,
+        result: Result<(T, Outcome), Status>,
+    ) -> Result<Response<T>, Status> {
+        let handles = &self.methods[method as usize];
+        handles.duration.record(began.elapsed().as_secs_f64());
+        let outcome = match &result {
+            Ok((_, outcome)) => *outcome,
+            Err(status) => Outcome::of(status),
+        };
+        if let Some((_, counter)) = handles.results.iter().find(|(known, _)| *known == outcome) {
+            counter.increment(1);
+        }
+        result.map(|(answer, _)| Response::new(answer))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn methods_are_found_by_their_place() {
+        for (place, (method, name, _)) in METHODS.iter().enumerate() {
+            assert_eq!(*method as usize, place, "{name}");
+            assert_eq!(format!("{method:?}"), *name);
+        }
+    }
+}

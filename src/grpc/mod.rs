@@ -1,0 +1,28 @@
+//! The gRPC API: requests in, checked once, calls out; answers and faults converted.
+//!
+//! `check` refuses what is malformed, `convert` and `status` translate, the service files are thin, `server` listens.
+//!
+//! Invariants: the API is reachable on the Unix socket and on loopback only; what this build does not do is refused
+//! with UNIMPLEMENTED and never ignored.
+//!
+//! Not here: what a call means (`cache`).
+
+mod cache;
+mod capability;
+mod check;
+mod convert;
+mod deadline;
+mod later;
+mod limit;
+mod metrics;
+mod server;
+mod socket;
+mod status;
+mod status_service;
+
+pub use cache::CacheService;
+pub use limit::Inflight;
+pub use metrics::Metrics;
+pub use server::{Draining, Health, Listeners, serve};
+pub use socket::{BindError, Socket};
+pub use status_service::{Sources as StatusSources, StatusService};

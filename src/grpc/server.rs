@@ -1,0 +1,220 @@
+//! Listens on the Unix socket and on loopback, and serves the routes over HTTP/2.
+//!
+//! The routes are tonic's; the connections are hyper's, because tonic's own server answers an expired deadline with
+//! CANCELLED (see `deadline`) and cannot be told otherwise.
+//!
+//! Invariants: at stop, no new connection is accepted, connections are told to go away, and calls in flight get the
+//! grace; then whatever is left is dropped.
+//!
+//! Not here: what is served (`cache`, `status_service`); HTTP for probes and metrics (`admin`).
+
+use std::convert::Infallible;
+use std::io;
+use std::time::Duration;
+
+use http::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
+use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
+use tokio_stream::{Stream, StreamExt};
+use tokio_util::sync::CancellationToken;
+use tonic::body::Body;
+use tonic::service::Routes;
+use tower::ServiceExt;
+
+use crate::cache::Store;
+use crate::config::Limits;
+use crate::drain::Tasks;
+use crate::proto::v1::cache_server::CacheServer;
+use crate::proto::v1::events_server::EventsServer;
+use crate::proto::v1::sessions_server::SessionsServer;
+use crate::proto::v1::status_server::StatusServer;
+use crate::proto::v1::watch_server::WatchServer;
+
+use super::cache::CacheService;
+use super::deadline::WithDeadline;
+use super::later::Later;
+use super::limit::Inflight;
+use super::socket::Socket;
+use super::status_service::StatusService;
+
+/// Calls at a time on one connection. The bound on all of them is `limits.inflight_calls`.
+const STREAMS: u32 = 1024;
+
+/// Windows that let a value of some MiB pass without stopping for a window update.
+const STREAM_WINDOW: u32 = 1 << 20;
+const CONNECTION_WINDOW: u32 = 4 << 20;
+
+/// A peer that does not answer a ping is gone. On one machine that is a frozen process.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// After an error of accept (no file descriptors left, say) the next attempt waits that long.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// After the last call has been answered, its connection gets that long to send the answer off.
+const FLUSH: Duration = Duration::from_millis(300);
+
+/// What messages may weigh beyond the limits before they are decoded; the handlers refuse them with a better error.
+const DECODE_SLACK: u64 = 1 << 20;
+
+/// The doors of the API. At least one is open.
+#[derive(Debug)]
+pub struct Listeners {
+    /// The Unix socket.
+    pub socket: Option<Socket>,
+    /// Loopback TCP.
+    pub tcp: Option<TcpListener>,
+}
+
+/// Sets what `grpc.health.v1` answers.
+#[derive(Clone)]
+pub struct Health(tonic_health::server::HealthReporter);
+
+impl Health {
+    /// The service `vedetta.v1.Cache` has a writable master, or not. The process itself is always serving.
+    pub async fn set_cache(&self, serving: bool) {
+        let status = if serving {
+            tonic_health::ServingStatus::Serving
+        } else {
+            tonic_health::ServingStatus::NotServing
+        };
+        self.0
+            .set_service_status("vedetta.v1.Cache", status)
+            .await;
+    }
+}
+
+/// How to stop.
+#[derive(Debug, Clone)]
+pub struct Draining {
+    /// Calls in flight get that long.
+    pub grace: Duration,
+    /// Who is in flight. Streams that only watch (health, reflection) do not count, and are not waited for.
+    pub inflight: Inflight,
+}
+
+/// Starts to serve on every listener until the tasks are stopped.
+///
+/// # Errors
+/// The descriptors of the API are damaged, which is a defect of the build.
+pub async fn serve<S: Store>(
+    listeners: Listeners,
+    cache: CacheService<S>,
+    status: StatusService,
+    limits: &Limits,
+    tasks: &Tasks,
+    draining: Draining,
+) -> Result<Health, tonic_reflection::server::Error> {
+    let (reporter, health) = tonic_health::server::health_reporter();
+    let largest = usize::try_from(limits.batch_bytes.max(2 * limits.value) + DECODE_SLACK)
+        .unwrap_or(usize::MAX);
+    let cache = CacheServer::new(cache)
+        .max_decoding_message_size(largest)
+        .max_encoding_message_size(usize::MAX);
+    let descriptors = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(crate::proto::DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    let routes = Routes::new(cache)
+        .add_service(StatusServer::new(status))
+        .add_service(WatchServer::new(Later))
+        .add_service(EventsServer::new(Later))
+        .add_service(SessionsServer::new(Later))
+        .add_service(health)
+        .add_service(descriptors().build_v1()?)
+        .add_service(descriptors().build_v1alpha()?)
+        .prepare();
+    let stop = tasks.stopping();
+    if let Some(socket) = listeners.socket {
+        let (routes, stop, draining) = (routes.clone(), stop.clone(), draining.clone());
+        tasks.spawn_draining("grpc socket", async move {
+            let (listener, _claim) = socket.into_parts();
+            accept_loop(UnixListenerStream::new(listener), routes, stop, draining).await;
+        });
+    }
+    if let Some(tcp) = listeners.tcp {
+        tasks.spawn_draining("grpc tcp", async move {
+            let incoming = TcpListenerStream::new(tcp).map(|stream| {
+                let stream = stream?;
+                stream.set_nodelay(true)?;
+                Ok(stream)
+            });
+            accept_loop(incoming, routes, stop, draining).await;
+        });
+    }
+    Ok(Health(reporter))
+}
+
+async fn accept_loop<IO>(
+    mut incoming: impl Stream<Item = io::Result<IO>> + Unpin,
+    routes: Routes,
+    stop: CancellationToken,
+    draining: Draining,
+) where
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let graceful = GracefulShutdown::new();
+    // Dropping the set drops the connections that outlive the grace.
+    let mut connections = tokio::task::JoinSet::new();
+    loop {
+        let stream = tokio::select! {
+            biased;
+            () = stop.cancelled() => break,
+            Some(_) = connections.join_next() => continue,
+            Some(stream) = incoming.next() => stream,
+        };
+        match stream {
+            Ok(stream) => {
+                let connection = graceful.watch(connection(stream, routes.clone()));
+                connections.spawn(async move {
+                    if let Err(error) = connection.await {
+                        tracing::debug!("a connection ended with an error: {error}");
+                    }
+                });
+            }
+            Err(error) => {
+                tracing::warn!("cannot accept a connection: {error}");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    let drained = async {
+        tokio::select! {
+            () = graceful.shutdown() => {}
+            () = async {
+                draining.inflight.idle().await;
+                tokio::time::sleep(FLUSH).await;
+            } => {}
+        }
+    };
+    if tokio::time::timeout(draining.grace, drained).await.is_err() {
+        tracing::warn!("calls were still in flight {:?} after the stop", draining.grace);
+    }
+}
+
+type Connection<IO> = http2::Connection<TokioIo<IO>, TowerToHyperService<Http>, TokioExecutor>;
+type Http = tower::util::BoxCloneService<Request<Incoming>, http::Response<Body>, Infallible>;
+
+fn connection<IO>(stream: IO, routes: Routes) -> Connection<IO>
+where
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let http = WithDeadline(routes)
+        .map_request(|request: Request<Incoming>| request.map(Body::new))
+        .boxed_clone();
+    http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .keep_alive_interval(KEEPALIVE_INTERVAL)
+        .keep_alive_timeout(KEEPALIVE_TIMEOUT)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(http))
+}

@@ -1,0 +1,138 @@
+//! Faults as gRPC statuses: the one table of its kind.
+//!
+//! Invariants: every status carries ErrorInfo with a stable reason, whose fault it was and whether the operation was
+//! applied; UNAVAILABLE carries RetryInfo; INVALID_ARGUMENT carries BadRequest. Nothing here holds a key or a value.
+
+use std::collections::HashMap;
+
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
+
+use crate::model::{Applied, Cause, Fault, Owner};
+use crate::proto::v1;
+
+/// `ErrorInfo.domain`.
+const DOMAIN: &str = "vedetta.dev";
+
+/// `ErrorInfo.reason` of malformed requests.
+pub(super) const INVALID_REQUEST: &str = "INVALID_REQUEST";
+
+/// The code of a cause.
+pub(super) const fn code(cause: Cause) -> Code {
+    match cause {
+        Cause::NoSession
+        | Cause::AddressNotResolvable
+        | Cause::RedisUnreachable
+        | Cause::RedisAuthFailed
+        | Cause::RedisPermissionDenied
+        | Cause::TlsFailed
+        | Cause::NotAMaster
+        | Cause::RedisLoading
+        | Cause::RedisBusy
+        | Cause::TooFewReplicas
+        | Cause::RedisRefused
+        | Cause::SentinelsUnreachable
+        | Cause::SentinelAuthFailed
+        | Cause::MasterNameUnknown
+        | Cause::NoMajority
+        | Cause::ShuttingDown => Code::Unavailable,
+        Cause::RedisOutOfMemory | Cause::Overloaded | Cause::StoreFull => Code::ResourceExhausted,
+        Cause::OutcomeUnknown => Code::Unknown,
+        Cause::Deadline => Code::DeadlineExceeded,
+        Cause::CapabilityMissing => Code::Unimplemented,
+        Cause::Internal => Code::Internal,
+    }
+}
+
+/// The status of a failed call.
+pub(super) fn status(fault: &Fault) -> Status {
+    let mut details = ErrorDetails::with_error_info(
+        fault.cause.reason(),
+        DOMAIN,
+        metadata(fault.applied, fault.cause.owner()),
+    );
+    if let Some(delay) = fault.cause.retry_after() {
+        details.set_retry_info(Some(delay));
+    }
+    Status::with_error_details(code(fault.cause), fault.detail.clone(), details)
+}
+
+/// The error of one item of a batch.
+pub(super) fn item_error(fault: &Fault) -> v1::ItemError {
+    v1::ItemError {
+        code: code(fault.cause) as i32,
+        reason: fault.cause.reason().to_owned(),
+        message: fault.detail.clone(),
+        applied: match fault.applied {
+            Applied::No => v1::Applied::No,
+            Applied::Unknown => v1::Applied::Unknown,
+        }
+        .into(),
+    }
+}
+
+/// The status of a malformed request.
+pub(super) fn invalid(violations: Vec<FieldViolation>) -> Status {
+    let fields: Vec<String> = violations
+        .iter()
+        .map(|violation| format!("{} {}", violation.field, violation.description))
+        .collect();
+    let mut details = ErrorDetails::with_error_info(
+        INVALID_REQUEST,
+        DOMAIN,
+        metadata(Applied::No, Owner::Caller),
+    );
+    details.set_bad_request(violations);
+    Status::with_error_details(Code::InvalidArgument, fields.join("; "), details)
+}
+
+/// The status of something that this build does not do.
+pub(super) fn missing(capability: &str) -> Status {
+    status(&Fault::not_applied(
+        Cause::CapabilityMissing,
+        format!("this version of vedetta does not offer {capability} yet; see GetStatus.capabilities"),
+    ))
+}
+
+fn metadata(applied: Applied, owner: Owner) -> HashMap<String, String> {
+    let applied = match applied {
+        Applied::No => "NO",
+        Applied::Unknown => "UNKNOWN",
+    };
+    let fault = match owner {
+        Owner::Caller => "CALLER",
+        Owner::Vedetta => "VEDETTA",
+        Owner::Redis => "REDIS",
+        Owner::Sentinel => "SENTINEL",
+    };
+    HashMap::from([
+        ("applied".to_owned(), applied.to_owned()),
+        ("fault".to_owned(), fault.to_owned()),
+    ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_write_in_doubt_says_so_and_asks_for_no_blind_retry() {
+        let fault = Fault::unknown(Cause::OutcomeUnknown, "the link broke");
+        let status = status(&fault);
+        let details = status.get_error_details();
+        let info = details.error_info().expect("error info");
+        assert_eq!(status.code(), Code::Unknown);
+        assert_eq!(info.reason, "OUTCOME_UNKNOWN");
+        assert_eq!(info.metadata["applied"], "UNKNOWN");
+        assert_eq!(info.metadata["fault"], "REDIS");
+        assert!(details.retry_info().is_none());
+    }
+
+    #[test]
+    fn unavailable_says_when_to_retry() {
+        let status = status(&Fault::not_applied(Cause::NoMajority, "split"));
+        assert_eq!(status.code(), Code::Unavailable);
+        let details = status.get_error_details();
+        assert!(details.retry_info().is_some_and(|info| info.retry_delay.is_some()));
+    }
+}

@@ -1,0 +1,166 @@
+//! The service `vedetta.v1.Status`: what this process sees, without asking anybody.
+
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use tokio::sync::watch;
+use tonic::codegen::BoxStream;
+use tonic::{Request, Response, Status};
+
+use crate::config::{Limits, Profile};
+use crate::failover::{self, Phase};
+use crate::proto::v1;
+use crate::proto::v1::get_status_response as answer;
+use crate::sentinel::{Election, SentinelView};
+
+use super::capability;
+use super::convert::{duration, timestamp};
+use super::metrics::{Method, Metrics, Outcome};
+use super::status::missing;
+
+/// Where the answers come from.
+#[derive(Clone)]
+pub enum Sources {
+    /// The embedded store: how full it is.
+    Embedded(Arc<dyn Fn() -> answer::Embedded + Send + Sync>),
+    /// One Redis.
+    Redis(watch::Receiver<failover::Status>),
+    /// The master of a Sentinel set.
+    Sentinel(watch::Receiver<failover::Status>, watch::Receiver<Election>),
+}
+
+/// Serves the status.
+#[derive(Clone)]
+pub struct StatusService {
+    sources: Sources,
+    limits: Limits,
+    profile: Profile,
+    started: SystemTime,
+    metrics: Arc<Metrics>,
+}
+
+impl StatusService {
+    /// Tells what these sources show.
+    pub fn new(sources: Sources, limits: Limits, profile: Profile, metrics: Arc<Metrics>) -> Self {
+        Self {
+            sources,
+            limits,
+            profile,
+            started: SystemTime::now(),
+            metrics,
+        }
+    }
+
+    fn snapshot(&self) -> v1::GetStatusResponse {
+        let mut status = v1::GetStatusResponse {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started: Some(timestamp(self.started)),
+            limits: Some(limits(&self.limits)),
+            capabilities: capability::list(),
+            profile: match self.profile {
+                Profile::Default => "default",
+                Profile::Entando => "entando",
+            }
+            .to_owned(),
+            ..v1::GetStatusResponse::default()
+        };
+        match &self.sources {
+            Sources::Embedded(figures) => {
+                status.store = answer::Store::Embedded.into();
+                status.embedded = Some(figures());
+            }
+            Sources::Redis(follower) => {
+                status.store = answer::Store::Redis.into();
+                status.master = Some(master(&follower.borrow()));
+            }
+            Sources::Sentinel(follower, election) => {
+                status.store = answer::Store::Sentinel.into();
+                status.master = Some(master(&follower.borrow()));
+                status.sentinels = election.borrow().views.iter().map(sentinel).collect();
+            }
+        }
+        status
+    }
+}
+
+fn limits(limits: &Limits) -> answer::Limits {
+    answer::Limits {
+        key_bytes: limits.key,
+        value_bytes: limits.value,
+        batch_items: limits.batch_items as u64,
+        batch_bytes: limits.batch_bytes,
+        inflight_calls: limits.inflight_calls as u64,
+    }
+}
+
+fn master(status: &failover::Status) -> answer::Master {
+    let (phase, known, fault) = match &status.phase {
+        Phase::Seeking { fault } => (answer::Phase::Seeking, None, Some(fault)),
+        Phase::Dialing { master, fault } => (answer::Phase::Dialing, Some(master), Some(fault)),
+        Phase::Serving { master, .. } => (answer::Phase::Serving, Some(master), None),
+    };
+    answer::Master {
+        address: known.map_or_else(String::new, |master| master.endpoint.to_string()),
+        phase: phase.into(),
+        config_epoch: known.map_or(0, |master| master.epoch),
+        generation: status.generation,
+        since: Some(timestamp(status.since)),
+        reason: fault.map_or_else(String::new, |fault| fault.cause.reason().to_owned()),
+        detail: fault.map_or_else(String::new, |fault| fault.detail.clone()),
+        changes: status.changes,
+    }
+}
+
+fn sentinel(view: &SentinelView) -> answer::SentinelView {
+    let mut shown = answer::SentinelView {
+        address: view.sentinel.to_string(),
+        up: view.answer.is_ok(),
+        agrees: view.agrees,
+        answered_ago: view
+            .answered
+            .map(|at| duration(Instant::now().saturating_duration_since(at))),
+        ..answer::SentinelView::default()
+    };
+    match &view.answer {
+        Ok(said) => {
+            shown.master = said.master.endpoint.to_string();
+            shown.config_epoch = said.master.epoch;
+            let flags = [
+                (said.flags.s_down, "s_down"),
+                (said.flags.o_down, "o_down"),
+                (said.flags.failover, "failover_in_progress"),
+            ];
+            shown.flags = flags
+                .into_iter()
+                .filter(|(set, _)| *set)
+                .map(|(_, name)| name.to_owned())
+                .collect();
+        }
+        Err(fault) => {
+            fault.cause.reason().clone_into(&mut shown.reason);
+            shown.detail.clone_from(&fault.detail);
+        }
+    }
+    shown
+}
+
+#[tonic::async_trait]
+impl v1::status_server::Status for StatusService {
+    type WatchStatusStream = BoxStream<v1::WatchStatusResponse>;
+
+    async fn get_status(
+        &self,
+        _: Request<v1::GetStatusRequest>,
+    ) -> Result<Response<v1::GetStatusResponse>, Status> {
+        let began = Instant::now();
+        let result = Ok((self.snapshot(), Outcome::Done));
+        self.metrics.count(Method::GetStatus, began, result)
+    }
+
+    async fn watch_status(
+        &self,
+        _: Request<v1::WatchStatusRequest>,
+    ) -> Result<Response<Self::WatchStatusStream>, Status> {
+        Err(missing("Status/WatchStatus"))
+    }
+}

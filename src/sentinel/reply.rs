@@ -1,0 +1,175 @@
+//! What Sentinels say: replies to polls, and the payloads of their events.
+//!
+//! Sources: <https://redis.io/docs/latest/operate/oss_and_stack/management/sentinel/> ("Sentinel API",
+//! "Pub/Sub messages").
+//!
+//! Invariants: an answer without a usable address or epoch is no answer.
+//!
+//! Not here: talking to a Sentinel (`watcher`), believing it (`topology`).
+
+use std::collections::HashMap;
+
+use crate::model::{Cause, Endpoint, Fault, Master};
+
+/// What a Sentinel thinks of the state of the master.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Flags {
+    /// It cannot reach the master.
+    pub s_down: bool,
+    /// A quorum cannot.
+    pub o_down: bool,
+    /// It is leading a failover.
+    pub failover: bool,
+}
+
+/// One Sentinel's opinion.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// Who is master, since which config epoch.
+    pub master: Master,
+    /// In which state it is.
+    pub flags: Flags,
+}
+
+/// Reads the replies to `SENTINEL GET-MASTER-ADDR-BY-NAME` and `SENTINEL MASTER`.
+///
+/// The address is taken from the first: during a failover the leader already answers the promoted replica there,
+/// while the second still describes the old master until the failover ends. The epoch is in the second.
+///
+/// # Errors
+/// `MasterNameUnknown` if the Sentinel does not monitor the name; `SentinelsUnreachable` if it talks nonsense.
+pub fn read_answer(
+    name: &str,
+    address: Option<&[String]>,
+    master: &HashMap<String, String>,
+) -> Result<Answer, Fault> {
+    let nonsense = |what: &str| {
+        Fault::not_applied(
+            Cause::SentinelsUnreachable,
+            format!("answered without a usable {what}"),
+        )
+    };
+    let [host, port] = address.ok_or_else(|| unknown_name(name))? else {
+        return Err(nonsense("address"));
+    };
+    let port: u16 = port.parse().map_err(|_| nonsense("port"))?;
+    let epoch = master
+        .get("config-epoch")
+        .and_then(|epoch| epoch.parse().ok())
+        .ok_or_else(|| nonsense("config epoch"))?;
+    let flags = master.get("flags").map_or("", String::as_str);
+    Ok(Answer {
+        master: Master {
+            endpoint: Endpoint {
+                host: host.clone(),
+                port,
+            },
+            epoch,
+        },
+        flags: read_flags(flags),
+    })
+}
+
+/// The fault of a name that a Sentinel does not monitor.
+pub fn unknown_name(name: &str) -> Fault {
+    Fault::not_applied(
+        Cause::MasterNameUnknown,
+        format!("does not monitor a master called {name:?}; check sentinel.master_name"),
+    )
+}
+
+fn read_flags(text: &str) -> Flags {
+    let mut flags = Flags::default();
+    for flag in text.split(',') {
+        match flag {
+            "s_down" => flags.s_down = true,
+            "o_down" => flags.o_down = true,
+            "failover_in_progress" => flags.failover = true,
+            _ => {}
+        }
+    }
+    flags
+}
+
+/// Whether an event concerns the master of that name.
+///
+/// Payloads have two shapes: `<name> <old ip> <old port> <new ip> <new port>` for `+switch-master`, and
+/// `<type> <instance> <ip> <port> [@ <master> <ip> <port>]` for the others, where a master is its own subject.
+pub fn concerns(channel: &str, payload: &str, name: &str) -> bool {
+    let mut words = payload.split(' ');
+    if channel == "+switch-master" {
+        return words.next() == Some(name);
+    }
+    if let Some((_, master)) = payload.split_once(" @ ") {
+        return master.split(' ').next() == Some(name);
+    }
+    words.next() == Some("master") && words.next() == Some(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields(pairs: &[(&str, &str)]) -> HashMap<String, String> {
+        pairs
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect()
+    }
+
+    #[test]
+    fn the_address_comes_from_the_first_reply_and_the_epoch_from_the_second() {
+        // As the leader of a failover answers between promotion and `+switch-master`.
+        let answer = read_answer(
+            "mymaster",
+            Some(&["10.0.0.2".into(), "6380".into()]),
+            &fields(&[
+                ("ip", "10.0.0.1"),
+                ("port", "6379"),
+                ("config-epoch", "7"),
+                ("flags", "master,s_down,o_down,failover_in_progress"),
+            ]),
+        )
+        .expect("a whole answer");
+        assert_eq!(answer.master.endpoint.to_string(), "10.0.0.2:6380");
+        assert_eq!(answer.master.epoch, 7);
+        assert_eq!(
+            answer.flags,
+            Flags {
+                s_down: true,
+                o_down: true,
+                failover: true
+            }
+        );
+    }
+
+    #[test]
+    fn an_answer_without_address_or_epoch_is_no_answer() {
+        let whole = fields(&[("config-epoch", "1")]);
+        let unknown = read_answer("mymaster", None, &whole).expect_err("no such name");
+        assert_eq!(unknown.cause, Cause::MasterNameUnknown);
+        for (address, master) in [
+            (vec!["h".to_owned()], &whole),
+            (vec!["h".to_owned(), "p".to_owned()], &whole),
+            (vec!["h".to_owned(), "1".to_owned()], &HashMap::new()),
+        ] {
+            let fault = read_answer("mymaster", Some(&address), master).expect_err("nonsense");
+            assert_eq!(fault.cause, Cause::SentinelsUnreachable);
+        }
+    }
+
+    #[test]
+    fn events_of_other_masters_are_ignored() {
+        for (channel, payload, ours) in [
+            ("+switch-master", "mymaster 127.0.0.1 1 127.0.0.1 2", true),
+            ("+switch-master", "other 127.0.0.1 1 127.0.0.1 2", false),
+            ("+odown", "master mymaster 127.0.0.1 1 #quorum 2/2", true),
+            ("+odown", "master mymaster2 127.0.0.1 1", false),
+            ("+promoted-slave", "slave 127.0.0.1:2 127.0.0.1 2 @ mymaster 127.0.0.1 1", true),
+            ("+promoted-slave", "slave 127.0.0.1:2 127.0.0.1 2 @ other 127.0.0.1 1", false),
+            ("+sdown", "slave mymaster 127.0.0.1 2 @ other 127.0.0.1 1", false),
+        ] {
+            assert_eq!(concerns(channel, payload, "mymaster"), ours, "{channel} {payload}");
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! Commands to be sent in one write, and the replies to them.
+//!
+//! Invariants: a script travels by its SHA-1 first, and with its source only after the server said that it does
+//! not have it, which proves that it did not run.
+//!
+//! Not here: sending (`session`).
+
+use std::sync::LazyLock;
+
+use bytes::Bytes;
+use redis::{Cmd, Pipeline, Value};
+use sha1::{Digest, Sha1};
+
+use crate::model::Fault;
+
+use super::error;
+
+/// What a batch is for: the label of its metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operation {
+    /// Values read.
+    Get,
+    /// Values written.
+    Put,
+    /// Entries removed.
+    Evict,
+    /// Expiry changed.
+    Touch,
+    /// Expiry read.
+    Ttl,
+    /// A cache cleared, or its remains removed.
+    Clear,
+    /// Caches listed.
+    List,
+    /// The session asks for the role of its node.
+    Heartbeat,
+}
+
+impl Operation {
+    /// Every operation, for registering metrics.
+    pub const ALL: [Self; 8] = [
+        Self::Get,
+        Self::Put,
+        Self::Evict,
+        Self::Touch,
+        Self::Ttl,
+        Self::Clear,
+        Self::List,
+        Self::Heartbeat,
+    ];
+
+    /// The label.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Get => "get",
+            Self::Put => "put",
+            Self::Evict => "evict",
+            Self::Touch => "touch",
+            Self::Ttl => "ttl",
+            Self::Clear => "clear",
+            Self::List => "list",
+            Self::Heartbeat => "heartbeat",
+        }
+    }
+}
+
+/// Whether a lost answer leaves something in doubt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// Nothing can have changed.
+    Read,
+    /// Something may have changed.
+    Write,
+}
+
+/// A Lua script.
+#[derive(Debug)]
+pub struct Script {
+    source: &'static str,
+    sha1: LazyLock<String, Box<dyn Fn() -> String + Send + Sync>>,
+}
+
+impl Script {
+    /// Names a script by its source.
+    pub fn new(source: &'static str) -> Self {
+        Self {
+            source,
+            sha1: LazyLock::new(Box::new(move || {
+                Sha1::digest(source.as_bytes())
+                    .iter()
+                    .map(|byte| format!("{byte:02x}"))
+                    .collect()
+            })),
+        }
+    }
+}
+
+/// Commands to be sent together.
+#[derive(Debug)]
+pub struct Batch {
+    pub(super) operation: Operation,
+    pub(super) effect: Effect,
+    commands: Vec<Command>,
+}
+
+#[derive(Debug)]
+struct Command {
+    packed: Cmd,
+    script: Option<ScriptCall>,
+}
+
+/// What is needed to send a script call again with its source.
+#[derive(Debug)]
+struct ScriptCall {
+    source: &'static str,
+    keys: usize,
+    arguments: Vec<Bytes>,
+}
+
+impl Batch {
+    /// An empty batch.
+    pub fn new(operation: Operation, effect: Effect) -> Self {
+        Self {
+            operation,
+            effect,
+            commands: Vec::new(),
+        }
+    }
+
+    /// Appends a command.
+    pub fn command(&mut self, name: &str, arguments: &[&[u8]]) -> &mut Self {
+        let mut packed = redis::cmd(name);
+        for argument in arguments {
+            packed.arg(*argument);
+        }
+        self.commands.push(Command {
+            packed,
+            script: None,
+        });
+        self
+    }
+
+    /// Appends a call of a script; every key that it touches is in `keys`.
+    pub fn script(&mut self, script: &Script, keys: &[Bytes], arguments: &[Bytes]) -> &mut Self {
+        let arguments: Vec<Bytes> = keys.iter().chain(arguments).cloned().collect();
+        self.commands.push(Command {
+            packed: eval("EVALSHA", script.sha1.as_str(), keys.len(), &arguments),
+            script: Some(ScriptCall {
+                source: script.source,
+                keys: keys.len(),
+                arguments,
+            }),
+        });
+        self
+    }
+
+    /// How many replies there will be.
+    pub fn len(&self) -> usize {
+        self.commands.len()
+    }
+
+    /// Whether there is nothing to send.
+    pub fn is_empty(&self) -> bool {
+        self.commands.is_empty()
+    }
+
+    /// The whole batch, scripts by hash.
+    pub(super) fn pipeline(&self) -> Pipeline {
+        let mut pipeline = redis::pipe();
+        for command in &self.commands {
+            pipeline.add_command(command.packed.clone());
+        }
+        pipeline
+    }
+
+    /// The script calls at these places, with their source.
+    pub(super) fn pipeline_with_source(&self, places: &[usize]) -> Pipeline {
+        let mut pipeline = redis::pipe();
+        for place in places {
+            if let Some(call) = &self.commands[*place].script {
+                pipeline.add_command(eval("EVAL", call.source, call.keys, &call.arguments));
+            }
+        }
+        pipeline
+    }
+}
+
+fn eval(command: &str, script: &str, keys: usize, arguments: &[Bytes]) -> Cmd {
+    let mut packed = redis::cmd(command);
+    packed.arg(script).arg(keys);
+    for argument in arguments {
+        packed.arg(argument.as_ref());
+    }
+    packed
+}
+
+/// One reply.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Reply {
+    /// Nothing there.
+    Nil,
+    /// A number.
+    Int(i64),
+    /// Bytes, or the text of a status.
+    Bytes(Bytes),
+    /// Several.
+    Array(Vec<Reply>),
+    /// The command failed, alone.
+    Failed(Fault),
+}
+
+impl Reply {
+    pub(super) fn from_value(value: Value, effect: Effect) -> Self {
+        match value {
+            Value::Nil => Self::Nil,
+            Value::Int(number) => Self::Int(number),
+            Value::Boolean(truth) => Self::Int(i64::from(truth)),
+            Value::BulkString(bytes) => Self::Bytes(bytes.into()),
+            Value::SimpleString(text) | Value::VerbatimString { text, .. } => {
+                Self::Bytes(text.into_bytes().into())
+            }
+            Value::Okay => Self::Bytes(Bytes::from_static(b"OK")),
+            Value::Array(values) | Value::Set(values) => Self::Array(
+                values
+                    .into_iter()
+                    .map(|value| Self::from_value(value, effect))
+                    .collect(),
+            ),
+            Value::ServerError(error) => Self::Failed(error::classify(&error.into(), effect)),
+            other => Self::Failed(error::unexpected(&other)),
+        }
+    }
+}

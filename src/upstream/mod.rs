@@ -1,0 +1,18 @@
+//! One session to one master: batches of commands out, typed replies back, errors classified once.
+//!
+//! Invariants: a session is one socket, has one generation and is never reconnected behind anybody's back; when
+//! it ends it stays ended and says why. Nothing is sent twice, except commands that provably did not execute
+//! (NOSCRIPT).
+//!
+//! Not here: which node to dial and when (`failover`), what the commands mean (`cache::redis`).
+
+mod batch;
+mod error;
+mod lane;
+mod metrics;
+mod session;
+
+pub use batch::{Batch, Effect, Operation, Reply, Script};
+pub use lane::{Lane, LaneWriter, lane};
+pub use metrics::Metrics;
+pub use session::{Ended, Session, SessionSettings};

@@ -1,0 +1,10 @@
+//! Stories told with the built `vedetta`, real Redis and real Sentinels; one file per story, one binary to link.
+//!
+//! Invariants: a server that a test needs and that is not installed fails the test, it is never skipped. No test
+//! waits a fixed time for something to have happened; it waits for the thing, with a deadline (`support::wait`).
+//!
+//! Not here: what the API answers, which is data (`tests/behaviour`); style (`tests/tidy.rs`).
+
+mod behaviour;
+mod python;
+mod support;

@@ -1,0 +1,53 @@
+//! The behaviour table from another language, over plain grpc: a client that shares no line with this repository.
+//!
+//! Not here: the client itself (`tests/clients/python`), the other stores (`behaviour`).
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use crate::behaviour::{CACHES, table};
+use crate::support::Vedetta;
+
+fn run(arguments: &[&str]) -> Output {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/python/run.sh");
+    let output = Command::new(&script)
+        .args(arguments)
+        .output()
+        .unwrap_or_else(|error| panic!("{}: {error}", script.display()));
+    println!("{}", String::from_utf8_lossy(&output.stdout));
+    eprintln!("{}", String::from_utf8_lossy(&output.stderr));
+    output
+}
+
+#[test]
+fn the_table_holds_over_tcp_and_over_the_socket() {
+    let vedetta = Vedetta::start(&[], &[CACHES]);
+    let (tcp, socket) = (
+        vedetta.api().to_string(),
+        format!("unix:{}", vedetta.socket().display()),
+    );
+    let output = run(&["--address", &tcp, "--address", &socket]);
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{}", output.status);
+    assert_eq!(
+        text.matches(" passed, 0 failed").count(),
+        2,
+        "one sum for each address"
+    );
+}
+
+/// As `behaviour::a_wrong_expectation_is_noticed`, for the Python runner.
+#[test]
+fn a_wrong_expectation_is_noticed() {
+    let vedetta = Vedetta::start(&[], &[CACHES]);
+    let socket = format!("unix:{}", vedetta.socket().display());
+    let wrong = table().join("must_fail");
+    let output = run(&[
+        "--address",
+        &socket,
+        "--table",
+        &wrong.display().to_string(),
+    ]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stdout).contains(": 0 passed, "));
+}

@@ -1,0 +1,23 @@
+//! What stories are told with: processes of Redis, Sentinel and vedetta, each in a directory of its own, on free
+//! loopback ports, stopped by handle when the test ends, however it ends.
+//!
+//! Invariants: nothing here knows what a story expects; only processes started here are ever stopped. All calls
+//! block, so an asynchronous test needs the multi-threaded runtime.
+//!
+//! Not here: gRPC clients (`behaviour::call`).
+
+mod http;
+mod node;
+mod ports;
+mod process;
+mod redis;
+mod resp;
+mod self_tests;
+mod sentinel_set;
+mod switches;
+mod vedetta;
+mod wait;
+
+pub(crate) use redis::{Redis, RedisOptions};
+pub(crate) use sentinel_set::{SentinelOptions, SentinelSet};
+pub(crate) use vedetta::Vedetta;

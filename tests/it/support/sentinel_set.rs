@@ -1,0 +1,256 @@
+//! A Sentinel set: one master, two replicas, three Sentinels with a quorum of two.
+//!
+//! Invariants: when `start` returns, every Sentinel knows both replicas and both other Sentinels, and both
+//! replicas follow the master, so a failover can happen at once.
+//!
+//! Not here: listening to the Sentinels (`switches`).
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use super::node::Node;
+use super::redis::{Redis, RedisOptions};
+use super::resp::Reply;
+use super::switches::Switches;
+use super::wait;
+
+const MASTER: &str = "mymaster";
+/// The Sentinels greet each other every two seconds and ask each node for its replicas every ten.
+const KNOWN_WITHIN: Duration = Duration::from_secs(30);
+const LINKED_WITHIN: Duration = Duration::from_secs(15);
+/// Two attempts of the Sentinels: `failover-timeout` is six seconds.
+const AGREED_WITHIN: Duration = Duration::from_secs(20);
+
+/// How a set is configured beyond what all have in common.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct SentinelOptions {
+    /// Of every Redis.
+    pub(crate) redis_password: Option<String>,
+    /// Of every Sentinel.
+    pub(crate) sentinel_password: Option<String>,
+    /// Further lines of every Redis.
+    pub(crate) redis_lines: Vec<String>,
+    /// Further lines of every Sentinel, such as `sentinel failover-timeout mymaster 10000`.
+    pub(crate) sentinel_lines: Vec<String>,
+}
+
+/// A running set.
+pub(crate) struct SentinelSet {
+    sentinels: Vec<Node>,
+    redises: Vec<Redis>,
+}
+
+impl SentinelSet {
+    /// Starts one without passwords.
+    pub(crate) fn start() -> Self {
+        Self::start_with(&SentinelOptions::default())
+    }
+
+    /// Starts one.
+    pub(crate) fn start_with(options: &SentinelOptions) -> Self {
+        let redis = |replica_of| {
+            Redis::start(&RedisOptions {
+                password: options.redis_password.clone(),
+                replica_of,
+                lines: options.redis_lines.clone(),
+            })
+        };
+        let master = redis(None);
+        let first = master.address();
+        let replicas = [redis(Some(first)), redis(Some(first))];
+        for replica in &replicas {
+            wait::until("link of a replica", LINKED_WITHIN, || {
+                replica.replica_in_step()
+            });
+        }
+        let password = options.sentinel_password.as_deref();
+        let sentinels = (0..3)
+            .map(|_| {
+                Node::start("redis-sentinel", password, |own| {
+                    configuration(options, own, first)
+                })
+            })
+            .collect();
+        let set = Self {
+            sentinels,
+            redises: [master].into_iter().chain(replicas).collect(),
+        };
+        set.wait_until_known();
+        set
+    }
+
+    /// Where the Sentinels listen.
+    pub(crate) fn sentinel_addresses(&self) -> Vec<SocketAddr> {
+        self.sentinels.iter().map(Node::address).collect()
+    }
+
+    /// The same as vedetta takes them: with commas between.
+    pub(crate) fn sentinel_list(&self) -> String {
+        let addresses = self.sentinel_addresses();
+        let texts: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+        texts.join(",")
+    }
+
+    /// The Sentinels, to be killed, paused or asked.
+    pub(crate) fn sentinels(&mut self) -> &mut [Node] {
+        &mut self.sentinels
+    }
+
+    /// The node at an address.
+    pub(crate) fn redis(&mut self, address: SocketAddr) -> &mut Redis {
+        let found = self
+            .redises
+            .iter_mut()
+            .find(|redis| redis.address() == address);
+        found.unwrap_or_else(|| panic!("no Redis of this set is at {address}"))
+    }
+
+    /// The nodes other than the master.
+    pub(crate) fn replica_addresses(&self) -> Vec<SocketAddr> {
+        let master = self.master_endpoint();
+        let all = self.redises.iter().map(|redis| redis.address());
+        all.filter(|address| *address != master).collect()
+    }
+
+    /// The master by a majority of the Sentinels; waits while there is none.
+    pub(crate) fn master_endpoint(&self) -> SocketAddr {
+        wait::until("a majority for one master", AGREED_WITHIN, || {
+            self.majority()
+        })
+    }
+
+    /// Kills the master at once; where it was, and when it was dead.
+    pub(crate) fn kill9_master(&mut self) -> (SocketAddr, Instant) {
+        let master = self.master_endpoint();
+        self.redis(master).kill9();
+        (master, Instant::now())
+    }
+
+    /// Has the Sentinels move the master role to a replica although the master is well; who was the master, and
+    /// when the first Sentinel agreed to act.
+    pub(crate) fn sentinel_failover(&self) -> (SocketAddr, Instant) {
+        let master = self.master_endpoint();
+        // Refused for as long as an earlier failover runs or the last news of the replicas are too old.
+        wait::until("SENTINEL FAILOVER", AGREED_WITHIN, || {
+            self.sentinels[0].ask(&["SENTINEL", "FAILOVER", MASTER])
+        });
+        (master, Instant::now())
+    }
+
+    /// Waits until the master is another one than `old`, and says which.
+    pub(crate) fn wait_for_master_other_than(&self, old: SocketAddr) -> SocketAddr {
+        wait::until("another master", AGREED_WITHIN, || {
+            let master = self.majority()?;
+            if master == old {
+                Err(format!("it is still {old}"))
+            } else {
+                Ok(master)
+            }
+        })
+    }
+
+    /// One command to one of the Redis nodes or Sentinels, as `redis-cli` would print the answer.
+    pub(crate) fn redis_cli(&self, endpoint: SocketAddr, arguments: &[&str]) -> String {
+        let redises = self.redises.iter().map(|redis| -> &Node { redis });
+        let mut all = redises.chain(&self.sentinels);
+        let found = all.find(|node| node.address() == endpoint);
+        found
+            .unwrap_or_else(|| panic!("no node of this set is at {endpoint}"))
+            .cli(arguments)
+    }
+
+    /// Listens to every Sentinel for `+switch-master` from now on.
+    pub(crate) fn watch_switches(&self) -> Switches {
+        Switches::subscribe(self.sentinels.iter(), MASTER)
+    }
+
+    /// Waits until all Sentinels know all nodes and find them well.
+    pub(crate) fn wait_until_known(&self) {
+        for sentinel in &self.sentinels {
+            let what = format!("Sentinel {} knows the set", sentinel.address());
+            wait::until(&what, KNOWN_WITHIN, || knows_the_set(sentinel));
+        }
+    }
+
+    fn majority(&self) -> Result<SocketAddr, String> {
+        let mut votes: BTreeMap<SocketAddr, usize> = BTreeMap::new();
+        for sentinel in &self.sentinels {
+            let asked = sentinel.ask(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", MASTER]);
+            let answer = asked.map(|reply| reply.to_string().replace('\n', ":"));
+            if let Some(address) = answer.ok().and_then(|text| text.parse().ok()) {
+                *votes.entry(address).or_default() += 1;
+            }
+        }
+        let winner = votes.iter().find(|(_, count)| **count >= 2);
+        winner
+            .map(|(address, _)| *address)
+            .ok_or_else(|| format!("the Sentinels say {votes:?}"))
+    }
+}
+
+fn configuration(options: &SentinelOptions, own: SocketAddr, master: SocketAddr) -> Vec<String> {
+    let mut lines = vec![
+        format!("sentinel announce-ip {}", own.ip()),
+        format!("sentinel announce-port {}", own.port()),
+        format!(
+            "sentinel monitor {MASTER} {} {} 2",
+            master.ip(),
+            master.port()
+        ),
+        format!("sentinel down-after-milliseconds {MASTER} 1000"),
+        format!("sentinel failover-timeout {MASTER} 6000"),
+        format!("sentinel parallel-syncs {MASTER} 1"),
+    ];
+    if let Some(password) = &options.redis_password {
+        lines.push(format!("sentinel auth-pass {MASTER} {password}"));
+    }
+    if let Some(password) = &options.sentinel_password {
+        lines.push(format!("requirepass {password}"));
+        lines.push(format!("sentinel sentinel-pass {password}"));
+    }
+    lines.extend(options.sentinel_lines.iter().cloned());
+    lines
+}
+
+fn knows_the_set(sentinel: &Node) -> Result<(), String> {
+    let master = sentinel.ask(&["SENTINEL", "MASTER", MASTER])?;
+    for (name, wanted) in [
+        ("flags", "master"),
+        ("num-slaves", "2"),
+        ("num-other-sentinels", "2"),
+    ] {
+        let got = master.field(name).unwrap_or_default();
+        if got != wanted {
+            return Err(format!("{name} is {got}"));
+        }
+    }
+    each_is(
+        &sentinel.ask(&["SENTINEL", "REPLICAS", MASTER])?,
+        "flags",
+        "slave",
+    )?;
+    each_is(
+        &sentinel.ask(&["SENTINEL", "REPLICAS", MASTER])?,
+        "master-link-status",
+        "ok",
+    )?;
+    each_is(
+        &sentinel.ask(&["SENTINEL", "SENTINELS", MASTER])?,
+        "flags",
+        "sentinel",
+    )
+}
+
+fn each_is(list: &Reply, name: &str, wanted: &str) -> Result<(), String> {
+    let Reply::Many(items) = list else {
+        return Err(format!("not a list: {list}"));
+    };
+    match items
+        .iter()
+        .find(|item| item.field(name).as_deref() != Some(wanted))
+    {
+        Some(item) => Err(format!("{name} of one is {:?}", item.field(name))),
+        None => Ok(()),
+    }
+}
