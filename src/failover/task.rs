@@ -147,8 +147,8 @@ impl Follower {
         match action {
             Action::Dial(master) => {
                 self.wake = None;
-                self.generation += 1;
-                let (generation, settings) = (self.generation, self.settings.clone());
+                // Counts only when installed: a dial that fails or is discarded raises nothing.
+                let (generation, settings) = (self.generation + 1, self.settings.clone());
                 self.dial = Some(Box::pin(async move {
                     let session = Session::open(master.clone(), generation, &settings).await;
                     (master, session)
@@ -177,6 +177,7 @@ impl Follower {
         let Some(session) = self.dialed.take() else {
             return;
         };
+        self.generation = session.generation();
         let changed = self.last.as_ref().is_some_and(|last| last != session.master());
         self.last = Some(session.master().clone());
         self.lane.install(session.clone());
@@ -209,6 +210,8 @@ impl Follower {
     fn tell(&mut self, phase: &Phase) {
         let news = match phase {
             Phase::Serving { generation, .. } => Told::Serving(*generation),
+            // While the first answers come in, a missing majority is no news.
+            Phase::Seeking { .. } if !self.elections.borrow().settled => return,
             Phase::Seeking { fault } => Told::Lost(fault.cause),
             Phase::Dialing { .. } => return,
         };

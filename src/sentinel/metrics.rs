@@ -2,7 +2,7 @@
 //!
 //! Invariants: one series per configured Sentinel, from the start.
 
-use metrics::{Gauge, describe_gauge, gauge};
+use metrics::{Counter, Gauge, counter, describe_counter, describe_gauge, gauge};
 
 use crate::model::Endpoint;
 
@@ -13,6 +13,8 @@ use super::topology::SentinelView;
 pub struct Metrics {
     up: Vec<Gauge>,
     agreeing: Gauge,
+    /// Events that concern our master.
+    pub(super) events: Counter,
 }
 
 impl Metrics {
@@ -26,7 +28,12 @@ impl Metrics {
             "vedetta_sentinels_agreeing",
             "How many Sentinels name the elected master at its config epoch"
         );
+        describe_counter!(
+            "vedetta_sentinel_events_total",
+            "Events of the Sentinels about the master, each of which causes a poll"
+        );
         Self {
+            events: counter!("vedetta_sentinel_events_total"),
             up: sentinels
                 .iter()
                 .map(|sentinel| gauge!("vedetta_sentinel_up", "sentinel" => sentinel.to_string()))

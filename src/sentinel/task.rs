@@ -46,6 +46,7 @@ pub fn start(settings: &WatchSettings, tasks: &Tasks, metrics: Metrics) -> watch
             settings: settings.clone(),
             reports: reports.clone(),
             hints: hints.clone(),
+            events_heard: metrics.events.clone(),
         };
         tasks.spawn("sentinel watcher", watcher.run());
     }

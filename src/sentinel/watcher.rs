@@ -17,6 +17,7 @@ use fred::types::config::{
     TlsConnector,
 };
 use fred::types::{Message, RespVersion};
+use metrics::Counter;
 use rand::Rng;
 use secrecy::ExposeSecret;
 use tokio::sync::{broadcast, mpsc, watch};
@@ -35,14 +36,15 @@ const ANSWER_LIMIT: Duration = Duration::from_millis(500);
 /// Bound on connecting, greeting included.
 const CONNECT_LIMIT: Duration = Duration::from_secs(1);
 
-/// The events that can announce a change of master. `*down` has many of them; the poll they cause is cheap.
+/// The events that can announce a change of master, as patterns: `?` stands for `+` or `-`. (`[+-]` would be a range
+/// to Redis, which ends at the bracket and matches nothing.)
 const EVENTS: [&str; 6] = [
-    "[+-]switch-master",
-    "[+-]promoted-slave",
-    "[+-]failover-*",
-    "[+-]odown",
-    "[+-]config-update-from",
-    "[+-]reset-master",
+    "?switch-master",
+    "?promoted-slave",
+    "?failover-*",
+    "?odown",
+    "?config-update-from",
+    "?reset-master",
 ];
 
 /// What all watchers of a process share.
@@ -62,6 +64,7 @@ pub(super) struct Watcher {
     pub(super) reports: mpsc::Sender<(usize, Result<Answer, Fault>)>,
     /// Raised by any watcher that heard an event.
     pub(super) hints: Arc<watch::Sender<u64>>,
+    pub(super) events_heard: Counter,
 }
 
 impl Watcher {
@@ -202,6 +205,7 @@ impl Watcher {
         let payload = message.value.as_str().unwrap_or_default();
         let ours = concerns(&message.channel, &payload, &self.settings.sentinel.master_name);
         if ours {
+            self.events_heard.increment(1);
             tracing::debug!(sentinel = %self.endpoint, event = &*message.channel, "{payload}");
         }
         ours
