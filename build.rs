@@ -1,7 +1,7 @@
 //! Compiles the protos without protoc: protox parses them, tonic-prost-build generates from the descriptors.
 
 use std::error::Error;
-use std::path::PathBuf;
+use std::path::Path;
 
 use protox::prost::Message;
 
@@ -19,8 +19,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=proto");
     let descriptors = protox::compile(PROTOS, ["proto"])?;
     // Served by reflection, and read by the tests that send the behaviour table.
-    let out = PathBuf::from(std::env::var("OUT_DIR")?);
-    std::fs::write(out.join("vedetta.v1.bin"), descriptors.encode_to_vec())?;
+    let out = std::env::var_os("OUT_DIR").ok_or("cargo sets OUT_DIR")?;
+    std::fs::write(
+        Path::new(&out).join("vedetta.v1.bin"),
+        descriptors.encode_to_vec(),
+    )?;
     tonic_prost_build::configure()
         .bytes(".")
         .compile_fds(descriptors)?;

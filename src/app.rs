@@ -64,7 +64,10 @@ struct Floors {
 ///
 /// # Errors
 /// See [`StartError`].
-pub async fn serve(loaded: Loaded, stop: impl Future<Output = &'static str>) -> Result<(), StartError> {
+pub async fn serve(
+    loaded: Loaded,
+    stop: impl Future<Output = &'static str>,
+) -> Result<(), StartError> {
     for notice in &loaded.notices {
         tracing::info!("{notice}");
     }
@@ -89,7 +92,12 @@ pub async fn serve(loaded: Loaded, stop: impl Future<Output = &'static str>) -> 
     };
     let probes = probes(&serving, &floors);
     let shown = show(&loaded);
-    let admin = admin::start(config.admin.listen, probes.clone(), Arc::new(registry), shown)?;
+    let admin = admin::start(
+        config.admin.listen,
+        probes.clone(),
+        Arc::new(registry),
+        shown,
+    )?;
     tracing::info!(%admin, "metrics and probes");
     follow_health(health, serving, &floors);
 
@@ -204,7 +212,12 @@ async fn remote(
     let (writer, lane) = upstream::lane();
     let metrics = registry.register(failover::Metrics::register);
     let follower = failover::start(elections.clone(), settings, writer, metrics, &floors.links);
-    let store = Remote::new(lane, &redis.prefix, config.caches.clone(), floors.links.clone());
+    let store = Remote::new(
+        lane,
+        &redis.prefix,
+        config.caches.clone(),
+        floors.links.clone(),
+    );
     let cache = Arc::new(Cache::new(store, config.caches.clone()));
     let sources = match sentinel {
         None => StatusSources::Redis(follower.clone()),
@@ -249,20 +262,30 @@ async fn open<S: Store>(
             Inflight::new(config.limits.inflight_calls),
         )
     });
-    let service = CacheService::new(cache, config.limits.clone(), inflight.clone(), metrics.clone());
+    let service = CacheService::new(
+        cache,
+        config.limits.clone(),
+        inflight.clone(),
+        metrics.clone(),
+    );
     let status = StatusService::new(sources, config.limits.clone(), config.profile, metrics);
     let draining = Draining {
         grace: config.api.drain,
         inflight,
     };
-    grpc::serve(listeners, service, status, &config.limits, &floors.serving, draining)
-        .await
-        .map_err(|error| StartError::Defect(error.to_string()))
+    grpc::serve(
+        listeners,
+        service,
+        status,
+        &config.limits,
+        &floors.serving,
+        draining,
+    )
+    .await
+    .map_err(|error| StartError::Defect(error.to_string()))
 }
 
-fn tls(
-    tls: Option<&Tls>,
-) -> Result<Option<Arc<tokio_rustls::rustls::ClientConfig>>, StartError> {
+fn tls(tls: Option<&Tls>) -> Result<Option<Arc<tokio_rustls::rustls::ClientConfig>>, StartError> {
     tls.map(crate::dial::tls_config)
         .transpose()
         .map_err(StartError::Tls)
@@ -274,7 +297,11 @@ fn probes(serving: &Serving, floors: &Floors) -> Probes {
     let serving = serving.clone();
     Probes::new(
         pulse,
-        Arc::new(move || serving.as_ref().is_none_or(|status| status.borrow().settled)),
+        Arc::new(move || {
+            serving
+                .as_ref()
+                .is_none_or(|status| status.borrow().settled)
+        }),
     )
 }
 

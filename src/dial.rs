@@ -14,10 +14,10 @@ use std::time::Duration;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto::ring};
-use tokio_rustls::TlsConnector;
 
 use crate::config::Tls;
 use crate::model::{Cause, Endpoint, Fault};
@@ -87,7 +87,11 @@ async fn connect(endpoint: &Endpoint) -> Result<TcpStream, Fault> {
 fn set_options(tcp: &TcpStream) -> io::Result<()> {
     tcp.set_nodelay(true)?;
     let socket = SockRef::from(tcp);
-    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE))?;
+    socket.set_tcp_keepalive(
+        &TcpKeepalive::new()
+            .with_time(KEEPALIVE)
+            .with_interval(KEEPALIVE),
+    )?;
     socket.set_tcp_user_timeout(Some(USER_TIMEOUT))
 }
 
@@ -102,8 +106,8 @@ async fn handshake(
             format!("TLS handshake with {endpoint} failed: {problem}"),
         )
     };
-    let name = ServerName::try_from(endpoint.host.clone())
-        .map_err(|error| failed(error.to_string()))?;
+    let name =
+        ServerName::try_from(endpoint.host.clone()).map_err(|error| failed(error.to_string()))?;
     TlsConnector::from(config)
         .connect(name, tcp)
         .await

@@ -68,7 +68,10 @@ impl Tasks {
         }
     }
 
-    #[expect(clippy::disallowed_methods, reason = "this is the one place that spawns")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the one place that spawns"
+    )]
     fn track(
         &self,
         name: &'static str,
@@ -77,11 +80,10 @@ impl Tasks {
         let running = self.running.clone();
         *running.lock().entry(name).or_default() += 1;
         let registered = Registered { name, running };
-        let handle = tokio::spawn(self.tracker.track_future(async move {
+        tokio::spawn(self.tracker.track_future(async move {
             let _registered = registered;
             task.await;
-        }));
-        handle
+        }))
     }
 }
 

@@ -41,7 +41,10 @@ fn main() -> ExitCode {
 
 fn serve(loaded: Loaded) -> Exit {
     if let Err(error) = telemetry::start_logs(&loaded.config.log) {
-        return fail(&format!("log.level: {error}; write info, debug or warn"), Exit::Usage);
+        return fail(
+            &format!("log.level: {error}; write info, debug or warn"),
+            Exit::Usage,
+        );
     }
     let served = runtime(loaded.config.api.workers).and_then(|runtime| {
         // Before anything else: as process 1 a signal without a handler is ignored.

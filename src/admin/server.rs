@@ -66,10 +66,22 @@ async fn serve(listener: std::net::TcpListener, admin: Admin) {
     let registry = admin.registry.clone();
     let router = Router::new()
         .route("/metrics", get(metrics))
-        .route("/livez", get(|admin: State<Admin>| async move { probe(admin.probes.live()) }))
-        .route("/readyz", get(|admin: State<Admin>| async move { probe(admin.probes.ready()) }))
-        .route("/startupz", get(|admin: State<Admin>| async move { probe(admin.probes.started()) }))
-        .route("/config", get(|admin: State<Admin>| async move { admin.config.to_string() }))
+        .route(
+            "/livez",
+            get(|admin: State<Admin>| async move { probe(admin.probes.live()) }),
+        )
+        .route(
+            "/readyz",
+            get(|admin: State<Admin>| async move { probe(admin.probes.ready()) }),
+        )
+        .route(
+            "/startupz",
+            get(|admin: State<Admin>| async move { probe(admin.probes.started()) }),
+        )
+        .route(
+            "/config",
+            get(|admin: State<Admin>| async move { admin.config.to_string() }),
+        )
         .with_state(admin);
     let upkeep = async {
         loop {
@@ -77,9 +89,7 @@ async fn serve(listener: std::net::TcpListener, admin: Admin) {
             registry.upkeep();
         }
     };
-    let serving = async {
-        axum::serve(tokio::net::TcpListener::from_std(listener)?, router).await
-    };
+    let serving = async { axum::serve(tokio::net::TcpListener::from_std(listener)?, router).await };
     tokio::select! {
         () = upkeep => {}
         result = serving => {
@@ -91,7 +101,10 @@ async fn serve(listener: std::net::TcpListener, admin: Admin) {
 }
 
 async fn metrics(admin: State<Admin>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, PROMETHEUS)], admin.registry.render())
+    (
+        [(header::CONTENT_TYPE, PROMETHEUS)],
+        admin.registry.render(),
+    )
 }
 
 fn probe(verdict: Verdict) -> (StatusCode, String) {

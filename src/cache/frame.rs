@@ -33,7 +33,8 @@ const STAMP_AT: usize = VERSION_AT + Version::UNIQUE_BYTES;
 const HEADER_BYTES: usize = STAMP_AT + STAMP_BYTES + 1;
 
 /// What Spring's cache abstraction stores for null: `NullValue.INSTANCE`, JDK-serialised.
-pub(super) const SPRING_NULL: &[u8] = b"\xAC\xED\x00\x05sr\x00\x2Borg.springframework.cache.support.NullValue\
+pub(super) const SPRING_NULL: &[u8] =
+    b"\xAC\xED\x00\x05sr\x00\x2Borg.springframework.cache.support.NullValue\
 \x00\x00\x00\x00\x00\x00\x00\x01\x02\x00\x00xp";
 
 /// The part of the header before the stamp, and after it, for a script that knows the stamp.
@@ -173,16 +174,25 @@ mod tests {
         later[4] = 2;
         assert_eq!(read_framed(&later.into()), Stored::Unreadable);
         for end in MAGIC.len()..HEADER_BYTES {
-            assert_eq!(read_framed(&whole.slice(..end)), Stored::Unreadable, "{end}");
+            assert_eq!(
+                read_framed(&whole.slice(..end)),
+                Stored::Unreadable,
+                "{end}"
+            );
         }
     }
 
     #[test]
     fn bytes_of_others_are_foreign_and_springs_marker_is_null() {
         let text = Bytes::from_static(b"\xAC\xED\x00\x05t\x00\x01v");
-        assert!(matches!(read_framed(&text), Stored::Foreign(Value::Data(data), _) if data == text));
+        assert!(
+            matches!(read_framed(&text), Stored::Foreign(Value::Data(data), _) if data == text)
+        );
         let null = Bytes::from_static(SPRING_NULL);
-        assert!(matches!(read_framed(&null), Stored::Foreign(Value::Null, _)));
+        assert!(matches!(
+            read_framed(&null),
+            Stored::Foreign(Value::Null, _)
+        ));
         assert_eq!(raw(&Value::Null), null);
         // Class name of 43 bytes, two bytes of length before it.
         assert_eq!(SPRING_NULL.len(), 4 + 2 + 2 + 43 + 8 + 1 + 2 + 2);

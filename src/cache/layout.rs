@@ -67,7 +67,11 @@ impl Layout {
 
     /// The key of the set of caches in use.
     pub(super) fn registry(&self) -> Bytes {
-        format!("vedetta:caches:{}", escape(self.prefix.trim_end_matches(':'))).into()
+        format!(
+            "vedetta:caches:{}",
+            escape(self.prefix.trim_end_matches(':'))
+        )
+        .into()
     }
 
     fn head(&self, cache: &CacheId) -> String {
@@ -112,7 +116,11 @@ pub(super) fn check(cache: &CacheId, rules: &CacheRules) -> Result<(), (String, 
 
 /// A cache as a member of the registry.
 pub(super) fn member(cache: &CacheId) -> String {
-    format!("{}:{}", escape(cache.tenant.as_str()), escape(cache.name.as_str()))
+    format!(
+        "{}:{}",
+        escape(cache.tenant.as_str()),
+        escape(cache.name.as_str())
+    )
 }
 
 /// The cache that a member of the registry names; `None` if it is not one of ours.
@@ -174,8 +182,14 @@ mod tests {
     #[test]
     fn entries_are_where_entando_has_them() {
         let bare = Layout::new("");
-        assert_eq!(entry(&bare, "", "Entando_ConfigManager", "k"), "Entando_ConfigManager::k");
-        assert_eq!(entry(&bare, "t1", "Entando_Cache", "k"), "t1_Entando_Cache::k");
+        assert_eq!(
+            entry(&bare, "", "Entando_ConfigManager", "k"),
+            "Entando_ConfigManager::k"
+        );
+        assert_eq!(
+            entry(&bare, "t1", "Entando_Cache", "k"),
+            "t1_Entando_Cache::k"
+        );
         assert_eq!(entry(&Layout::new("app"), "t1", "c", "k"), "app:t1_c::k");
     }
 
@@ -187,8 +201,14 @@ mod tests {
         stamps.sort();
         stamps.dedup();
         assert_eq!(stamps.len(), 3);
-        assert_ne!(layout.stamp(&cache("", "a:b")), layout.stamp(&cache("a", "b")));
-        assert_ne!(Layout::new("p").stamp(&cache("", "c")), layout.stamp(&cache("", "p:c")));
+        assert_ne!(
+            layout.stamp(&cache("", "a:b")),
+            layout.stamp(&cache("a", "b"))
+        );
+        assert_ne!(
+            Layout::new("p").stamp(&cache("", "c")),
+            layout.stamp(&cache("", "p:c"))
+        );
     }
 
     #[test]
@@ -202,13 +222,29 @@ mod tests {
             policy: raw,
         }]);
         for (tenant, name) in [("", "Entando_X"), ("t1", "Entando_X"), ("a_b", "Entando_X")] {
-            assert_eq!(check(&cache(tenant, name), &rules), Ok(()), "{tenant} {name}");
+            assert_eq!(
+                check(&cache(tenant, name), &rules),
+                Ok(()),
+                "{tenant} {name}"
+            );
         }
         let owner = |tenant: &str, name: &str| Err((tenant.to_owned(), name.to_owned()));
-        assert_eq!(check(&cache("Entando", "X"), &rules), owner("", "Entando_X"));
-        assert_eq!(check(&cache("Entando", "Entando_X"), &rules), owner("", "Entando_Entando_X"));
-        assert_eq!(check(&cache("a_Entando", "X"), &rules), owner("a", "Entando_X"));
-        assert_eq!(check(&cache("", "t1_Entando_X"), &rules), owner("t1", "Entando_X"));
+        assert_eq!(
+            check(&cache("Entando", "X"), &rules),
+            owner("", "Entando_X")
+        );
+        assert_eq!(
+            check(&cache("Entando", "Entando_X"), &rules),
+            owner("", "Entando_Entando_X")
+        );
+        assert_eq!(
+            check(&cache("a_Entando", "X"), &rules),
+            owner("a", "Entando_X")
+        );
+        assert_eq!(
+            check(&cache("", "t1_Entando_X"), &rules),
+            owner("t1", "Entando_X")
+        );
         assert_eq!(check(&cache("", "free_name"), &rules), Ok(()));
     }
 

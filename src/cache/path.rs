@@ -108,7 +108,9 @@ impl<S: Store> Cache<S> {
             } else {
                 format!("tenant `{tenant}`")
             };
-            format!("would share its Redis keys with cache `{name}` of {owner}; choose another name")
+            format!(
+                "would share its Redis keys with cache `{name}` of {owner}; choose another name"
+            )
         })
     }
 

@@ -86,8 +86,5 @@ pub trait Store: Send + Sync + 'static {
     fn clear(&self, cache: &CacheId) -> impl Future<Output = Result<Option<u64>, Fault>> + Send;
 
     /// The caches of a tenant that were used, in no order.
-    fn caches(
-        &self,
-        tenant: &Tenant,
-    ) -> impl Future<Output = Result<Vec<CacheId>, Fault>> + Send;
+    fn caches(&self, tenant: &Tenant) -> impl Future<Output = Result<Vec<CacheId>, Fault>> + Send;
 }

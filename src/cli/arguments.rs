@@ -23,7 +23,13 @@ pub struct Arguments {
     pub address: Option<String>,
 
     /// Whose caches; the primary tenant if not given
-    #[arg(long, global = true, value_name = "T", default_value = "", hide_default_value = true)]
+    #[arg(
+        long,
+        global = true,
+        value_name = "T",
+        default_value = "",
+        hide_default_value = true
+    )]
     pub tenant: String,
 
     /// How to print answers

@@ -68,7 +68,9 @@ pub(super) async fn connect(address: &str, timeout: Duration) -> Result<Channel,
 pub(super) enum ConnectError {
     #[error("{0} is not an address; write unix:/path or http://host:port")]
     BadAddress(String),
-    #[error("no vedetta answers at {address}: {problem}; start one with `vedetta serve`, or set --address")]
+    #[error(
+        "no vedetta answers at {address}: {problem}; start one with `vedetta serve`, or set --address"
+    )]
     Unreachable { address: String, problem: String },
 }
 
@@ -102,9 +104,15 @@ mod tests {
         ]);
         assert_eq!(address(Some("unix:/x"), &everything), "unix:/x");
         assert_eq!(address(None, &everything), "http://a:1");
-        let no_address = environment(&[("VEDETTA_SOCKET", "/nowhere/v.sock"), ("VEDETTA_LISTEN", "127.0.0.1:2")]);
+        let no_address = environment(&[
+            ("VEDETTA_SOCKET", "/nowhere/v.sock"),
+            ("VEDETTA_LISTEN", "127.0.0.1:2"),
+        ]);
         assert_eq!(address(None, &no_address), "http://127.0.0.1:2");
-        let none = environment(&[("VEDETTA_SOCKET", "/nowhere/v.sock"), ("VEDETTA_LISTEN", "none")]);
+        let none = environment(&[
+            ("VEDETTA_SOCKET", "/nowhere/v.sock"),
+            ("VEDETTA_LISTEN", "none"),
+        ]);
         assert_eq!(address(None, &none), TCP);
     }
 }

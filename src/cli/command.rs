@@ -128,7 +128,11 @@ impl Session<'_> {
             Some(Found::Hit(hit)) => Some(hit),
             _ => None,
         };
-        let exit = if hit.is_some() { Exit::Done } else { Exit::Miss };
+        let exit = if hit.is_some() {
+            Exit::Done
+        } else {
+            Exit::Miss
+        };
         if self.json() {
             return Ok(Answer::new(exit, show::json(&show::hit(hit.as_ref()))));
         }
@@ -199,7 +203,10 @@ impl Session<'_> {
         let request = self.request(v1::EvictManyRequest {
             cache: cache.to_owned(),
             tenant: self.tenant(),
-            keys: keys.iter().map(|key| Bytes::copy_from_slice(key.as_bytes())).collect(),
+            keys: keys
+                .iter()
+                .map(|key| Bytes::copy_from_slice(key.as_bytes()))
+                .collect(),
             ..v1::EvictManyRequest::default()
         });
         let answer = self.cache().evict_many(request).await?.into_inner();
@@ -214,9 +221,16 @@ impl Session<'_> {
                 Some(Done::Existed(false)) | None => {}
             }
         }
-        let exit = if evicted.is_empty() { Exit::Miss } else { Exit::Done };
+        let exit = if evicted.is_empty() {
+            Exit::Miss
+        } else {
+            Exit::Done
+        };
         if self.json() {
-            return Ok(Answer::new(exit, show::json(&serde_json::json!({ "evicted": evicted }))));
+            return Ok(Answer::new(
+                exit,
+                show::json(&serde_json::json!({ "evicted": evicted })),
+            ));
         }
         eprintln!("{} of {} existed", evicted.len(), keys.len());
         Ok(Answer::new(exit, ""))
@@ -259,10 +273,17 @@ impl Session<'_> {
         let mut client = HealthClient::new(self.channel.clone());
         let status = client.check(request).await?.into_inner().status();
         let serving = status == ServingStatus::Serving;
-        let exit = if serving { Exit::Done } else { Exit::Unavailable };
+        let exit = if serving {
+            Exit::Done
+        } else {
+            Exit::Unavailable
+        };
         let word = if serving { "serving" } else { "not serving" };
         if self.json() {
-            return Ok(Answer::new(exit, show::json(&serde_json::json!({ "serving": serving }))));
+            return Ok(Answer::new(
+                exit,
+                show::json(&serde_json::json!({ "serving": serving })),
+            ));
         }
         Ok(Answer::new(exit, format!("{word}\n")))
     }

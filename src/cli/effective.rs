@@ -93,7 +93,11 @@ fn text(loaded: &Loaded) -> String {
     for line in &loaded.effective {
         let pad = width - line.key.len() - line.value.len();
         // Writing to a String does not fail.
-        let _ = writeln!(text, "{} = {}{:pad$}  # {}", line.key, line.value, "", line.origin);
+        let _ = writeln!(
+            text,
+            "{} = {}{:pad$}  # {}",
+            line.key, line.value, "", line.origin
+        );
     }
     text
 }

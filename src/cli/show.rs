@@ -99,7 +99,11 @@ pub(super) fn status_text(status: &v1::GetStatusResponse) -> String {
 }
 
 fn write_status(text: &mut String, status: &v1::GetStatusResponse) -> std::fmt::Result {
-    writeln!(text, "vedetta    {} (profile {})", status.version, status.profile)?;
+    writeln!(
+        text,
+        "vedetta    {} (profile {})",
+        status.version, status.profile
+    )?;
     writeln!(text, "store      {}", store(status))?;
     if let Some(embedded) = &status.embedded {
         writeln!(
@@ -118,7 +122,12 @@ fn write_status(text: &mut String, status: &v1::GetStatusResponse) -> std::fmt::
         .capabilities
         .iter()
         .filter(|capability| !capability.available)
-        .map(|capability| capability.name.strip_prefix("vedetta.v1.").unwrap_or(&capability.name))
+        .map(|capability| {
+            capability
+                .name
+                .strip_prefix("vedetta.v1.")
+                .unwrap_or(&capability.name)
+        })
         .collect();
     writeln!(text, "not yet    {}", missing.join(", "))
 }
@@ -145,7 +154,11 @@ fn write_master(text: &mut String, master: &status::Master) -> std::fmt::Result 
 
 fn write_sentinel(text: &mut String, view: &status::SentinelView) -> std::fmt::Result {
     if !view.up {
-        return writeln!(text, "sentinel   {}, down, {}: {}", view.address, view.reason, view.detail);
+        return writeln!(
+            text,
+            "sentinel   {}, down, {}: {}",
+            view.address, view.reason, view.detail
+        );
     }
     let agrees = if view.agrees { "agrees" } else { "disagrees" };
     let flags = if view.flags.is_empty() {

@@ -133,7 +133,8 @@ impl Machine {
     }
 
     fn dialed(&mut self, master: Master, result: Result<u64, Fault>) -> Vec<Action> {
-        let expected = matches!(&self.phase, Phase::Dialing { master: target, .. } if *target == master);
+        let expected =
+            matches!(&self.phase, Phase::Dialing { master: target, .. } if *target == master);
         match result {
             Ok(_) if !expected => vec![Action::Discard],
             Err(_) if !expected => Vec::new(),
@@ -246,8 +247,14 @@ mod tests {
         check(&[
             (Event::Elected(Ok(master(1, 1))), "reset dial 1"),
             (Event::Dialed(master(1, 1), Ok(1)), "reset install"),
-            (Event::SessionEnded(1, trouble(Cause::RedisUnreachable)), "retire dial 1"),
-            (Event::Dialed(master(1, 1), Err(trouble(Cause::RedisUnreachable))), "retire delay"),
+            (
+                Event::SessionEnded(1, trouble(Cause::RedisUnreachable)),
+                "retire dial 1",
+            ),
+            (
+                Event::Dialed(master(1, 1), Err(trouble(Cause::RedisUnreachable))),
+                "retire delay",
+            ),
             (Event::DelayOver, "dial 1"),
             // The election overtakes the dial, whose result is thrown away.
             (Event::Elected(Ok(master(2, 2))), "reset dial 2"),
@@ -261,8 +268,14 @@ mod tests {
     fn nobody_is_dialled_without_an_election() {
         let machine = check(&[
             (Event::Elected(Ok(master(1, 1))), "reset dial 1"),
-            (Event::Dialed(master(1, 1), Err(trouble(Cause::RedisAuthFailed))), "retire delay"),
-            (Event::Elected(Err(trouble(Cause::SentinelsUnreachable))), "retire"),
+            (
+                Event::Dialed(master(1, 1), Err(trouble(Cause::RedisAuthFailed))),
+                "retire delay",
+            ),
+            (
+                Event::Elected(Err(trouble(Cause::SentinelsUnreachable))),
+                "retire",
+            ),
             (Event::DelayOver, ""),
         ]);
         assert_eq!(

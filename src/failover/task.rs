@@ -178,11 +178,16 @@ impl Follower {
             return;
         };
         self.generation = session.generation();
-        let changed = self.last.as_ref().is_some_and(|last| last != session.master());
+        let changed = self
+            .last
+            .as_ref()
+            .is_some_and(|last| last != session.master());
         self.last = Some(session.master().clone());
         self.lane.install(session.clone());
         let heart = session.clone();
-        self.settings.tasks.spawn("redis heartbeat", async move { heart.keep_alive().await });
+        self.settings
+            .tasks
+            .spawn("redis heartbeat", async move { heart.keep_alive().await });
         self.metrics.serving(session.generation(), changed);
         self.status.send_modify(|status| {
             status.generation = session.generation();

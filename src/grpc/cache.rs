@@ -51,7 +51,10 @@ impl<S: Store> CacheService<S> {
     /// Admits a request: its place among those in flight, its deadline, its message.
     fn enter<T>(&self, request: Request<T>) -> Result<(Place, Call, T), Status> {
         let place = self.inflight.enter().map_err(refused)?;
-        let timeout = request.extensions().get::<Timeout>().map(|timeout| timeout.0);
+        let timeout = request
+            .extensions()
+            .get::<Timeout>()
+            .map(|timeout| timeout.0);
         Ok((place, Call::within(timeout), request.into_inner()))
     }
 
@@ -82,14 +85,23 @@ impl<S: Store> CacheService<S> {
         Ok(convert::get(lookup, &request.not_modified_if))
     }
 
-    async fn do_get_many(&self, request: Request<v1::GetManyRequest>) -> Answer<v1::GetManyResponse> {
+    async fn do_get_many(
+        &self,
+        request: Request<v1::GetManyRequest>,
+    ) -> Answer<v1::GetManyResponse> {
         let (_place, call, request) = self.enter(request)?;
         let mut check = Checker::new(&self.limits);
         check.consistency(request.consistency);
-        let cache = check.cache(&request.tenant, &request.cache, |cache| self.cache.admit(cache));
+        let cache = check.cache(&request.tenant, &request.cache, |cache| {
+            self.cache.admit(cache)
+        });
         let keys = check.keys(request.keys);
         let (cache, keys) = check.finish(|| Some((cache?, keys?)))?;
-        let items = self.cache.get_many(call, &cache, &keys).await.map_err(refused)?;
+        let items = self
+            .cache
+            .get_many(call, &cache, &keys)
+            .await
+            .map_err(refused)?;
         let items = items.into_iter().map(convert::get_item).collect();
         Ok((v1::GetManyResponse { items }, Outcome::Batch))
     }
@@ -100,7 +112,9 @@ impl<S: Store> CacheService<S> {
         check.durability(request.durability);
         check.groups(&request.groups);
         check.lease(&request.lease);
-        let cache = check.cache(&request.tenant, &request.cache, |cache| self.cache.admit(cache));
+        let cache = check.cache(&request.tenant, &request.cache, |cache| {
+            self.cache.admit(cache)
+        });
         let key = check.key("key", request.key);
         let value = check.value("", request.content.map(Value::from));
         let expiry = check.expiry("", request.expiry);
@@ -118,14 +132,23 @@ impl<S: Store> CacheService<S> {
         Ok(convert::put(outcome))
     }
 
-    async fn do_put_many(&self, request: Request<v1::PutManyRequest>) -> Answer<v1::PutManyResponse> {
+    async fn do_put_many(
+        &self,
+        request: Request<v1::PutManyRequest>,
+    ) -> Answer<v1::PutManyResponse> {
         let (_place, call, request) = self.enter(request)?;
         let mut check = Checker::new(&self.limits);
         check.durability(request.durability);
-        let cache = check.cache(&request.tenant, &request.cache, |cache| self.cache.admit(cache));
+        let cache = check.cache(&request.tenant, &request.cache, |cache| {
+            self.cache.admit(cache)
+        });
         let puts = check.put_items(request.items);
         let (cache, puts) = check.finish(|| Some((cache?, puts?)))?;
-        let items = self.cache.put_many(call, &cache, puts).await.map_err(refused)?;
+        let items = self
+            .cache
+            .put_many(call, &cache, puts)
+            .await
+            .map_err(refused)?;
         let items = items.into_iter().map(convert::put_item).collect();
         Ok((v1::PutManyResponse { items }, Outcome::Batch))
     }
@@ -138,7 +161,9 @@ impl<S: Store> CacheService<S> {
         let mut check = Checker::new(&self.limits);
         check.durability(request.durability);
         check.groups(&request.groups);
-        let cache = check.cache(&request.tenant, &request.cache, |cache| self.cache.admit(cache));
+        let cache = check.cache(&request.tenant, &request.cache, |cache| {
+            self.cache.admit(cache)
+        });
         let key = check.key("key", request.key);
         let value = check.value("", request.content.map(Value::from));
         let expiry = check.expiry("", request.expiry);
@@ -151,7 +176,11 @@ impl<S: Store> CacheService<S> {
             };
             Some((cache?, put))
         })?;
-        let outcome = self.cache.put_if_absent(call, &cache, put).await.map_err(refused)?;
+        let outcome = self
+            .cache
+            .put_if_absent(call, &cache, put)
+            .await
+            .map_err(refused)?;
         Ok(convert::if_absent(outcome))
     }
 
@@ -165,7 +194,14 @@ impl<S: Store> CacheService<S> {
             existed,
             ..v1::EvictResponse::default()
         };
-        Ok((answer, if existed { Outcome::Evicted } else { Outcome::Absent }))
+        Ok((
+            answer,
+            if existed {
+                Outcome::Evicted
+            } else {
+                Outcome::Absent
+            },
+        ))
     }
 
     async fn do_evict_many(
@@ -175,10 +211,16 @@ impl<S: Store> CacheService<S> {
         let (_place, call, request) = self.enter(request)?;
         let mut check = Checker::new(&self.limits);
         check.durability(request.durability);
-        let cache = check.cache(&request.tenant, &request.cache, |cache| self.cache.admit(cache));
+        let cache = check.cache(&request.tenant, &request.cache, |cache| {
+            self.cache.admit(cache)
+        });
         let keys = check.keys(request.keys);
         let (cache, keys) = check.finish(|| Some((cache?, keys?)))?;
-        let items = self.cache.evict_many(call, &cache, &keys).await.map_err(refused)?;
+        let items = self
+            .cache
+            .evict_many(call, &cache, &keys)
+            .await
+            .map_err(refused)?;
         let answer = v1::EvictManyResponse {
             items: items.into_iter().map(convert::evict_item).collect(),
             ..v1::EvictManyResponse::default()
@@ -189,7 +231,9 @@ impl<S: Store> CacheService<S> {
     async fn do_touch(&self, request: Request<v1::TouchRequest>) -> Answer<v1::TouchResponse> {
         let (_place, call, request) = self.enter(request)?;
         let mut check = Checker::new(&self.limits);
-        let cache = check.cache(&request.tenant, &request.cache, |cache| self.cache.admit(cache));
+        let cache = check.cache(&request.tenant, &request.cache, |cache| {
+            self.cache.admit(cache)
+        });
         let key = check.key("key", request.key);
         let expiry = check.new_expiry(request.expiry);
         let (address, expiry) = check.finish(|| {
@@ -199,8 +243,16 @@ impl<S: Store> CacheService<S> {
             };
             Some((address, expiry?))
         })?;
-        let touched = self.cache.touch(call, &address, expiry).await.map_err(refused)?;
-        let outcome = if touched { Outcome::Touched } else { Outcome::Absent };
+        let touched = self
+            .cache
+            .touch(call, &address, expiry)
+            .await
+            .map_err(refused)?;
+        let outcome = if touched {
+            Outcome::Touched
+        } else {
+            Outcome::Absent
+        };
         Ok((v1::TouchResponse { touched }, outcome))
     }
 
@@ -216,7 +268,9 @@ impl<S: Store> CacheService<S> {
         let (_place, call, request) = self.enter(request)?;
         let mut check = Checker::new(&self.limits);
         check.durability(request.durability);
-        let cache = check.cache(&request.tenant, &request.cache, |cache| self.cache.admit(cache));
+        let cache = check.cache(&request.tenant, &request.cache, |cache| {
+            self.cache.admit(cache)
+        });
         let cache = check.finish(|| cache)?;
         let removed = self.cache.clear(call, &cache).await.map_err(refused)?;
         let answer = v1::ClearResponse {

@@ -39,8 +39,14 @@ const RPCS: [(&str, bool); 35] = [
     ("vedetta.v1.Status/WatchStatus", false),
     ("grpc.health.v1.Health/Check", true),
     ("grpc.health.v1.Health/Watch", true),
-    ("grpc.reflection.v1.ServerReflection/ServerReflectionInfo", true),
-    ("grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", true),
+    (
+        "grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+        true,
+    ),
+    (
+        "grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+        true,
+    ),
 ];
 
 /// Features that are fields of requests.
@@ -79,7 +85,12 @@ mod tests {
         for file in &files.file {
             for service in &file.service {
                 for method in &service.method {
-                    rpcs.push(format!("{}.{}/{}", file.package(), service.name(), method.name()));
+                    rpcs.push(format!(
+                        "{}.{}/{}",
+                        file.package(),
+                        service.name(),
+                        method.name()
+                    ));
                 }
             }
         }

@@ -56,12 +56,16 @@ impl<'a> Checker<'a> {
             return Err(missing(capability));
         }
         assemble().ok_or_else(|| {
-            status(&Fault::not_applied(Cause::Internal, "a check failed without saying why"))
+            status(&Fault::not_applied(
+                Cause::Internal,
+                "a check failed without saying why",
+            ))
         })
     }
 
     fn refuse<T>(&mut self, field: &str, description: impl Into<String>) -> Option<T> {
-        self.violations.push(FieldViolation::new(field, description));
+        self.violations
+            .push(FieldViolation::new(field, description));
         None
     }
 
@@ -103,7 +107,10 @@ impl<'a> Checker<'a> {
     pub(super) fn key(&mut self, field: &str, key: Bytes) -> Option<Key> {
         let limit = self.limits.key;
         if key.len() as u64 > limit {
-            let problem = format!("is {} bytes long; at most {limit} are allowed (limits.key)", key.len());
+            let problem = format!(
+                "is {} bytes long; at most {limit} are allowed (limits.key)",
+                key.len()
+            );
             return self.refuse(field, problem);
         }
         match Key::new(key) {
@@ -131,11 +138,15 @@ impl<'a> Checker<'a> {
             ..
         } = *self.limits;
         if items > batch_items {
-            let problem = format!("holds {items} items; at most {batch_items} are allowed (limits.batch_items)");
+            let problem = format!(
+                "holds {items} items; at most {batch_items} are allowed (limits.batch_items)"
+            );
             return self.refuse(field, problem);
         }
         if bytes as u64 > batch_bytes {
-            let problem = format!("holds {bytes} bytes; at most {batch_bytes} are allowed (limits.batch_bytes)");
+            let problem = format!(
+                "holds {bytes} bytes; at most {batch_bytes} are allowed (limits.batch_bytes)"
+            );
             return self.refuse(field, problem);
         }
         Some(())
@@ -145,11 +156,17 @@ impl<'a> Checker<'a> {
         let limit = self.limits.value;
         match value {
             Some(value) if value.len() as u64 > limit => {
-                let problem = format!("is {} bytes long; at most {limit} are allowed (limits.value)", value.len());
+                let problem = format!(
+                    "is {} bytes long; at most {limit} are allowed (limits.value)",
+                    value.len()
+                );
                 self.refuse(&format!("{path}value"), problem)
             }
             Some(value) => Some(value),
-            None => self.refuse(&format!("{path}content"), "is missing; set `value` or `null`"),
+            None => self.refuse(
+                &format!("{path}content"),
+                "is missing; set `value` or `null`",
+            ),
         }
     }
 
@@ -176,7 +193,10 @@ impl<'a> Checker<'a> {
     /// The expiry of a call that changes nothing else, for which `keep` would mean nothing.
     pub(super) fn new_expiry(&mut self, expiry: Option<v1::Expiry>) -> Option<Expiry> {
         match self.expiry("", expiry)? {
-            Expiry::Keep => self.refuse("expiry.keep", "changes nothing; set `ttl`, `deadline` or `none`"),
+            Expiry::Keep => self.refuse(
+                "expiry.keep",
+                "changes nothing; set `ttl`, `deadline` or `none`",
+            ),
             expiry => Some(expiry),
         }
     }
@@ -206,7 +226,10 @@ impl<'a> Checker<'a> {
             .and_then(|nanos| UNIX_EPOCH.checked_add(Duration::new(seconds.unsigned_abs(), nanos)));
         match time {
             Some(time) => Some(Expiry::At(time)),
-            None => self.refuse(field, "is out of range; set a time between the years 1970 and 9999"),
+            None => self.refuse(
+                field,
+                "is out of range; set a time between the years 1970 and 9999",
+            ),
         }
     }
 

@@ -121,7 +121,8 @@ fn stored(version: &crate::model::Version) -> v1::Stored {
 
 fn not_stored(current: Option<crate::model::Version>) -> v1::put_response::NotStored {
     v1::put_response::NotStored {
-        current_version: current.map_or_else(bytes::Bytes::new, |version| version.as_bytes().clone()),
+        current_version: current
+            .map_or_else(bytes::Bytes::new, |version| version.as_bytes().clone()),
     }
 }
 

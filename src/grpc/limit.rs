@@ -43,7 +43,10 @@ impl Inflight {
         let permit = self.free.clone().try_acquire_owned().map_err(|_| {
             Fault::not_applied(
                 Cause::Overloaded,
-                format!("{} calls are in flight, which is limits.inflight_calls", self.limit),
+                format!(
+                    "{} calls are in flight, which is limits.inflight_calls",
+                    self.limit
+                ),
             )
         })?;
         self.gauge.increment(1.0);
@@ -75,7 +78,10 @@ mod tests {
     fn a_call_over_the_bound_is_refused_until_one_ends() {
         let inflight = Inflight::new(1);
         let place = inflight.enter().expect("the first");
-        assert_eq!(inflight.enter().expect_err("the second").cause, Cause::Overloaded);
+        assert_eq!(
+            inflight.enter().expect_err("the second").cause,
+            Cause::Overloaded
+        );
         drop(place);
         assert!(inflight.enter().is_ok());
     }

@@ -48,11 +48,19 @@ pub(super) enum Outcome {
 }
 
 const METHODS: [(Method, &str, &[Outcome]); 12] = [
-    (Method::Get, "Get", &[Outcome::Hit, Outcome::Miss, Outcome::NotModified]),
+    (
+        Method::Get,
+        "Get",
+        &[Outcome::Hit, Outcome::Miss, Outcome::NotModified],
+    ),
     (Method::GetMany, "GetMany", &[Outcome::Batch]),
     (Method::Put, "Put", &[Outcome::Stored, Outcome::NotStored]),
     (Method::PutMany, "PutMany", &[Outcome::Batch]),
-    (Method::PutIfAbsent, "PutIfAbsent", &[Outcome::Stored, Outcome::Existing]),
+    (
+        Method::PutIfAbsent,
+        "PutIfAbsent",
+        &[Outcome::Stored, Outcome::Existing],
+    ),
     (Method::Evict, "Evict", &[Outcome::Evicted, Outcome::Absent]),
     (Method::EvictMany, "EvictMany", &[Outcome::Batch]),
     (Method::Touch, "Touch", &[Outcome::Touched, Outcome::Absent]),
@@ -124,7 +132,10 @@ struct Handles {
 impl Metrics {
     /// Registers with the recorder of the moment.
     pub fn register() -> Self {
-        describe_counter!("vedetta_requests_total", "Requests answered, by method and result");
+        describe_counter!(
+            "vedetta_requests_total",
+            "Requests answered, by method and result"
+        );
         describe_histogram!(
             "vedetta_request_duration_seconds",
             metrics::Unit::Seconds,

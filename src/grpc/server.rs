@@ -84,9 +84,7 @@ impl Health {
         } else {
             tonic_health::ServingStatus::NotServing
         };
-        self.0
-            .set_service_status("vedetta.v1.Cache", status)
-            .await;
+        self.0.set_service_status("vedetta.v1.Cache", status).await;
     }
 }
 
@@ -195,7 +193,10 @@ async fn accept_loop<IO>(
         }
     };
     if tokio::time::timeout(draining.grace, drained).await.is_err() {
-        tracing::warn!("calls were still in flight {:?} after the stop", draining.grace);
+        tracing::warn!(
+            "calls were still in flight {:?} after the stop",
+            draining.grace
+        );
     }
 }
 

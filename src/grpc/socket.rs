@@ -152,7 +152,10 @@ mod tests {
         // As a killed process leaves it.
         drop(std::os::unix::net::UnixListener::bind(&path).expect("bind"));
         let second = Socket::bind(&path).expect("stale");
-        let mode = fs::metadata(second.path()).expect("metadata").permissions().mode();
+        let mode = fs::metadata(second.path())
+            .expect("metadata")
+            .permissions()
+            .mode();
         assert_eq!(mode & 0o777, MODE);
     }
 

@@ -90,7 +90,9 @@ pub(super) fn invalid(violations: Vec<FieldViolation>) -> Status {
 pub(super) fn missing(capability: &str) -> Status {
     status(&Fault::not_applied(
         Cause::CapabilityMissing,
-        format!("this version of vedetta does not offer {capability} yet; see GetStatus.capabilities"),
+        format!(
+            "this version of vedetta does not offer {capability} yet; see GetStatus.capabilities"
+        ),
     ))
 }
 
@@ -133,6 +135,10 @@ mod tests {
         let status = status(&Fault::not_applied(Cause::NoMajority, "split"));
         assert_eq!(status.code(), Code::Unavailable);
         let details = status.get_error_details();
-        assert!(details.retry_info().is_some_and(|info| info.retry_delay.is_some()));
+        assert!(
+            details
+                .retry_info()
+                .is_some_and(|info| info.retry_delay.is_some())
+        );
     }
 }

@@ -122,7 +122,12 @@ impl fmt::Display for CacheId {
         if self.tenant.is_primary() {
             f.write_str(self.name.as_str())
         } else {
-            write!(f, "{} of tenant {}", self.name.as_str(), self.tenant.as_str())
+            write!(
+                f,
+                "{} of tenant {}",
+                self.name.as_str(),
+                self.tenant.as_str()
+            )
         }
     }
 }
@@ -180,7 +185,10 @@ mod tests {
             Err(NameError::TooLong(256))
         );
         for name in ["Entando_Cache", "a:b", "città", "with space"] {
-            assert_eq!(CacheName::new(name).map(|n| n.as_str().to_owned()), Ok(name.to_owned()));
+            assert_eq!(
+                CacheName::new(name).map(|n| n.as_str().to_owned()),
+                Ok(name.to_owned())
+            );
         }
     }
 

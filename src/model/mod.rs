@@ -13,8 +13,6 @@ mod version;
 
 pub use address::{Address, CacheId, CacheName, Key, NameError, Tenant};
 pub use endpoint::{Endpoint, EndpointError, Master};
-pub use entry::{
-    Condition, Expiry, Freshness, Hit, Lookup, PutOutcome, Source, TtlLookup, Value,
-};
+pub use entry::{Condition, Expiry, Freshness, Hit, Lookup, PutOutcome, Source, TtlLookup, Value};
 pub use fault::{Applied, Cause, Fault, Owner};
 pub use version::Version;

@@ -165,11 +165,27 @@ mod tests {
             ("+switch-master", "other 127.0.0.1 1 127.0.0.1 2", false),
             ("+odown", "master mymaster 127.0.0.1 1 #quorum 2/2", true),
             ("+odown", "master mymaster2 127.0.0.1 1", false),
-            ("+promoted-slave", "slave 127.0.0.1:2 127.0.0.1 2 @ mymaster 127.0.0.1 1", true),
-            ("+promoted-slave", "slave 127.0.0.1:2 127.0.0.1 2 @ other 127.0.0.1 1", false),
-            ("+sdown", "slave mymaster 127.0.0.1 2 @ other 127.0.0.1 1", false),
+            (
+                "+promoted-slave",
+                "slave 127.0.0.1:2 127.0.0.1 2 @ mymaster 127.0.0.1 1",
+                true,
+            ),
+            (
+                "+promoted-slave",
+                "slave 127.0.0.1:2 127.0.0.1 2 @ other 127.0.0.1 1",
+                false,
+            ),
+            (
+                "+sdown",
+                "slave mymaster 127.0.0.1 2 @ other 127.0.0.1 1",
+                false,
+            ),
         ] {
-            assert_eq!(concerns(channel, payload, "mymaster"), ours, "{channel} {payload}");
+            assert_eq!(
+                concerns(channel, payload, "mymaster"),
+                ours,
+                "{channel} {payload}"
+            );
         }
     }
 }

@@ -34,7 +34,11 @@ pub struct Election {
 }
 
 /// Watches every configured Sentinel.
-pub fn start(settings: &WatchSettings, tasks: &Tasks, metrics: Metrics) -> watch::Receiver<Election> {
+pub fn start(
+    settings: &WatchSettings,
+    tasks: &Tasks,
+    metrics: Metrics,
+) -> watch::Receiver<Election> {
     let sentinels = &settings.sentinel.endpoints;
     let topology = Topology::new(sentinels);
     let (reports, inbox) = mpsc::channel(REPORTS);
@@ -57,7 +61,9 @@ pub fn start(settings: &WatchSettings, tasks: &Tasks, metrics: Metrics) -> watch
         told: None,
     };
     let (publish, elections) = watch::channel(owner.election());
-    tasks.spawn("sentinel topology", async move { owner.run(inbox, publish).await });
+    tasks.spawn("sentinel topology", async move {
+        owner.run(inbox, publish).await
+    });
     elections
 }
 
@@ -77,7 +83,8 @@ impl Owner {
     ) {
         while let Some((seat, answer)) = inbox.recv().await {
             self.waiting[seat] = false;
-            self.topology.report(seat, answer, Instant::now().into_std());
+            self.topology
+                .report(seat, answer, Instant::now().into_std());
             let election = self.election();
             self.metrics.show(&election.views);
             self.tell(&election);
@@ -111,7 +118,11 @@ impl Owner {
                 "a majority of the Sentinels names the master"
             ),
             Err(fault) => {
-                tracing::warn!(reason = fault.cause.reason(), "no master elected: {}", fault.detail);
+                tracing::warn!(
+                    reason = fault.cause.reason(),
+                    "no master elected: {}",
+                    fault.detail
+                );
             }
         }
         self.told = Some(news);

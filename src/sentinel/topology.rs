@@ -119,7 +119,11 @@ impl Topology {
     }
 
     fn majority_choice(&self) -> Option<Master> {
-        let answers = || self.views.iter().filter_map(|view| view.answer.as_ref().ok());
+        let answers = || {
+            self.views
+                .iter()
+                .filter_map(|view| view.answer.as_ref().ok())
+        };
         answers()
             .map(|answer| &answer.master)
             .find(|master| {
@@ -250,7 +254,8 @@ mod tests {
     fn a_failover_step_by_step() {
         let mut topology = three();
         let now = Instant::now();
-        let steps: [([Says; 3], Result<(u16, u64), Cause>); 8] = [
+        type Step = ([Says; 3], Result<(u16, u64), Cause>);
+        let steps: [Step; 8] = [
             ([None, None, None], Err(Cause::SentinelsUnreachable)),
             ([Some((A, 1)), None, None], Err(Cause::NoMajority)),
             ([Some((A, 1)), Some((A, 1)), None], Ok((A, 1))),
@@ -271,7 +276,10 @@ mod tests {
     fn the_same_address_at_different_epochs_is_no_agreement() {
         let mut topology = three();
         let says = [Some((A, 1)), Some((A, 2)), None];
-        assert_eq!(say(&mut topology, says, Instant::now()), Err(Cause::NoMajority));
+        assert_eq!(
+            say(&mut topology, says, Instant::now()),
+            Err(Cause::NoMajority)
+        );
     }
 
     #[test]
@@ -284,16 +292,29 @@ mod tests {
         let almost = start + REGRESSION_GRACE - Duration::from_millis(1);
         assert_eq!(say(&mut topology, rebuilt, almost), Err(Cause::NoMajority));
         // An interruption starts the grace again.
-        assert_eq!(say(&mut topology, [None; 3], almost), Err(Cause::SentinelsUnreachable));
-        assert_eq!(say(&mut topology, rebuilt, start + REGRESSION_GRACE), Err(Cause::NoMajority));
-        assert_eq!(say(&mut topology, rebuilt, start + REGRESSION_GRACE * 2), Ok((B, 0)));
+        assert_eq!(
+            say(&mut topology, [None; 3], almost),
+            Err(Cause::SentinelsUnreachable)
+        );
+        assert_eq!(
+            say(&mut topology, rebuilt, start + REGRESSION_GRACE),
+            Err(Cause::NoMajority)
+        );
+        assert_eq!(
+            say(&mut topology, rebuilt, start + REGRESSION_GRACE * 2),
+            Ok((B, 0))
+        );
     }
 
     #[test]
     fn what_a_person_must_mend_is_told_first() {
         let mut topology = three();
         let now = Instant::now();
-        topology.report(1, Err(Fault::not_applied(Cause::SentinelAuthFailed, "NOAUTH")), now);
+        topology.report(
+            1,
+            Err(Fault::not_applied(Cause::SentinelAuthFailed, "NOAUTH")),
+            now,
+        );
         let fault = topology.elect(now).expect_err("nobody answers");
         assert_eq!(fault.cause, Cause::SentinelAuthFailed);
         assert!(fault.detail.contains("s2:1: NOAUTH"), "{}", fault.detail);

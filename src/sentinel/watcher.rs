@@ -173,7 +173,11 @@ impl Watcher {
     }
 
     /// Waits for the next reason to poll: an event here, a hint of another watcher, or the interval.
-    async fn wait(&self, events: &mut broadcast::Receiver<Message>, hints: &mut watch::Receiver<u64>) {
+    async fn wait(
+        &self,
+        events: &mut broadcast::Receiver<Message>,
+        hints: &mut watch::Receiver<u64>,
+    ) {
         let interval = self.settings.sentinel.poll_interval;
         // Jitter keeps a fleet of sidecars from asking in step.
         let pause = interval.mul_f64(rand::rng().random_range(0.8..1.2));
@@ -203,7 +207,11 @@ impl Watcher {
 
     fn is_ours(&self, message: &Message) -> bool {
         let payload = message.value.as_str().unwrap_or_default();
-        let ours = concerns(&message.channel, &payload, &self.settings.sentinel.master_name);
+        let ours = concerns(
+            &message.channel,
+            &payload,
+            &self.settings.sentinel.master_name,
+        );
         if ours {
             self.events_heard.increment(1);
             tracing::debug!(sentinel = %self.endpoint, event = &*message.channel, "{payload}");

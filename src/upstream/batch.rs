@@ -204,7 +204,7 @@ pub enum Reply {
     /// Bytes, or the text of a status.
     Bytes(Bytes),
     /// Several.
-    Array(Vec<Reply>),
+    Array(Vec<Self>),
     /// The command failed, alone.
     Failed(Fault),
 }

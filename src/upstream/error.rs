@@ -106,10 +106,7 @@ mod tests {
     #[test]
     fn a_broken_link_leaves_writes_in_doubt_but_not_reads() {
         let broken: RedisError = std::io::Error::from(std::io::ErrorKind::BrokenPipe).into();
-        assert_eq!(
-            classify(&broken, Effect::Write).applied,
-            Applied::Unknown
-        );
+        assert_eq!(classify(&broken, Effect::Write).applied, Applied::Unknown);
         let read = classify(&broken, Effect::Read);
         assert_eq!(
             (read.cause, read.applied),

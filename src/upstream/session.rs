@@ -82,7 +82,10 @@ impl Session {
             .unwrap_or_else(|_| {
                 Err(Fault::not_applied(
                     Cause::RedisUnreachable,
-                    format!("{} accepts connections but does not answer", master.endpoint),
+                    format!(
+                        "{} accepts connections but does not answer",
+                        master.endpoint
+                    ),
                 ))
             });
         if let Err(fault) = &opened {
@@ -97,14 +100,23 @@ impl Session {
         settings: &SessionSettings,
     ) -> Result<Arc<Self>, Fault> {
         let redis = &settings.redis;
-        let stream = dial(&master.endpoint, settings.tls.as_ref(), redis.connect_timeout).await?;
+        let stream = dial(
+            &master.endpoint,
+            settings.tls.as_ref(),
+            redis.connect_timeout,
+        )
+        .await?;
         let ended = Arc::new(watch::Sender::new(None));
         let on_push = {
             let ended = ended.clone();
             let endpoint = master.endpoint.clone();
             move |push: PushInfo| -> Result<(), redis::aio::SendError> {
                 if push.kind == PushKind::Disconnection {
-                    end(&ended, Cause::RedisUnreachable, format!("{endpoint} closed the connection"));
+                    end(
+                        &ended,
+                        Cause::RedisUnreachable,
+                        format!("{endpoint} closed the connection"),
+                    );
                 }
                 Ok(())
             }
@@ -223,11 +235,16 @@ impl Session {
             match tokio::time::timeout(limit, self.check_role()).await {
                 Ok(Ok(())) => last_answer = Instant::now(),
                 // A slow script or a loading node still answers; only silence ends the session.
-                Ok(Err(fault)) if fault.cause == Cause::NotAMaster => self.end(fault.cause, fault.detail),
+                Ok(Err(fault)) if fault.cause == Cause::NotAMaster => {
+                    self.end(fault.cause, fault.detail)
+                }
                 Ok(Err(_)) if last_answer.elapsed() < HEARTBEAT_LIMIT => {}
                 Ok(Err(_)) | Err(_) => self.end(
                     Cause::RedisUnreachable,
-                    format!("{} has not answered for {HEARTBEAT_LIMIT:?}", self.master.endpoint),
+                    format!(
+                        "{} has not answered for {HEARTBEAT_LIMIT:?}",
+                        self.master.endpoint
+                    ),
                 ),
             }
         }
@@ -242,12 +259,22 @@ impl Session {
                 Some(Reply::Bytes(role)) if role.as_ref() == b"master" => Ok(()),
                 Some(Reply::Bytes(role)) => Err(Fault::not_applied(
                     Cause::NotAMaster,
-                    format!("{} has the role {}", self.master.endpoint, String::from_utf8_lossy(role)),
+                    format!(
+                        "{} has the role {}",
+                        self.master.endpoint,
+                        String::from_utf8_lossy(role)
+                    ),
                 )),
-                _ => Err(Fault::not_applied(Cause::RedisRefused, "ROLE was answered without a role")),
+                _ => Err(Fault::not_applied(
+                    Cause::RedisRefused,
+                    "ROLE was answered without a role",
+                )),
             },
             Some(Reply::Failed(fault)) => Err(fault),
-            _ => Err(Fault::not_applied(Cause::RedisRefused, "ROLE was answered without a role")),
+            _ => Err(Fault::not_applied(
+                Cause::RedisRefused,
+                "ROLE was answered without a role",
+            )),
         }
     }
 

@@ -381,7 +381,10 @@ mod tests {
         let stored = state.put(&cache, put("k", b"v", Expiry::In(ttl)), 1, now);
         assert!(matches!(stored, Ok(PutOutcome::Stored(_))));
         let before = later(now, ttl - Duration::from_nanos(1));
-        assert!(matches!(state.get(&cache, &key("k"), before), Lookup::Hit(_)));
+        assert!(matches!(
+            state.get(&cache, &key("k"), before),
+            Lookup::Hit(_)
+        ));
         let at = later(now, ttl);
         assert_eq!(state.get(&cache, &key("k"), at), Lookup::Miss);
         assert_eq!(state.ttl(&cache, &key("k"), at), TtlLookup::Miss);
@@ -420,7 +423,9 @@ mod tests {
             value: Value::Data(vec![0; 60_000].into()),
             ..put("large", b"", Expiry::Never)
         };
-        state.put(&cache, put("k", b"v", Expiry::Never), 1, now).expect("fits");
+        state
+            .put(&cache, put("k", b"v", Expiry::Never), 1, now)
+            .expect("fits");
         let refused = state.put(&cache, large, 2, now).expect_err("too large");
         assert_eq!(refused.cause, Cause::StoreFull);
         assert!(matches!(state.get(&cache, &key("k"), now), Lookup::Hit(_)));
@@ -430,7 +435,9 @@ mod tests {
     fn sweeping_gives_memory_back() {
         let (mut state, cache, now) = (state(), cache("c"), start());
         let ttl = Duration::from_secs(1);
-        state.put(&cache, put("k", b"v", Expiry::In(ttl)), 1, now).expect("fits");
+        state
+            .put(&cache, put("k", b"v", Expiry::In(ttl)), 1, now)
+            .expect("fits");
         state.sweep(now);
         assert_eq!(state.figures().entries, 1);
         state.sweep(later(now, ttl));

@@ -23,7 +23,7 @@ use bytes::Bytes;
 use crate::config::{CacheRules, Encoding};
 use crate::drain::Tasks;
 use crate::model::{
-    Cause, CacheId, Expiry, Fault, Key, Lookup, PutOutcome, Tenant, TtlLookup, Version,
+    CacheId, Cause, Expiry, Fault, Key, Lookup, PutOutcome, Tenant, TtlLookup, Version,
 };
 use crate::upstream::{Batch, Lane, Reply, Session};
 
@@ -140,6 +140,9 @@ fn new_version(session: &Session) -> Version {
 fn strange(reply: Reply) -> Fault {
     match reply {
         Reply::Failed(fault) => fault,
-        _ => Fault::unknown(Cause::Internal, "Redis answered a command with an unexpected shape"),
+        _ => Fault::unknown(
+            Cause::Internal,
+            "Redis answered a command with an unexpected shape",
+        ),
     }
 }

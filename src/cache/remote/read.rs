@@ -116,7 +116,11 @@ impl Remote {
                 Stored::Framed { .. } | Stored::Unreadable => return Ok(Lookup::Miss),
             },
         };
-        Ok(Lookup::Hit(Hit::from_master(value, version, remaining(pttl))))
+        Ok(Lookup::Hit(Hit::from_master(
+            value,
+            version,
+            remaining(pttl),
+        )))
     }
 
     /// The existing entry that a script answered with.

@@ -58,7 +58,12 @@ impl Remote {
         let members = match reply {
             Some(Reply::Array(members)) => members,
             Some(reply) => return Err(strange(reply)),
-            None => return Err(Fault::not_applied(Cause::Internal, "SMEMBERS without a reply")),
+            None => {
+                return Err(Fault::not_applied(
+                    Cause::Internal,
+                    "SMEMBERS without a reply",
+                ));
+            }
         };
         Ok(members
             .iter()

@@ -77,7 +77,8 @@ impl Sweeper {
             return;
         }
         let (sweeper, cache) = (self.clone(), cache.clone());
-        self.tasks.spawn("sweep", async move { sweeper.run(cache).await });
+        self.tasks
+            .spawn("sweep", async move { sweeper.run(cache).await });
     }
 
     async fn run(self, cache: CacheId) {
@@ -130,7 +131,7 @@ impl Sweeper {
             cursor = next;
         }
         let mut batch = Batch::new(Operation::Clear, Effect::Write);
-        batch.script(&self.scripts.swept, &[stamp_key], &[stamp.clone()]);
+        batch.script(&self.scripts.swept, &[stamp_key], std::slice::from_ref(stamp));
         count(session.execute(&batch).await?).map(|_| ())
     }
 
@@ -142,7 +143,10 @@ impl Sweeper {
     ) -> Result<(Bytes, Vec<Bytes>), Fault> {
         let mut batch = Batch::new(Operation::Clear, Effect::Read);
         let pattern = self.layout.pattern(cache);
-        batch.command("SCAN", &[cursor, b"MATCH", pattern.as_bytes(), b"COUNT", STEP]);
+        batch.command(
+            "SCAN",
+            &[cursor, b"MATCH", pattern.as_bytes(), b"COUNT", STEP],
+        );
         let reply = session.execute(&batch).await?.into_iter().next();
         let Some(Reply::Array(fields)) = reply else {
             return Err(reply.map_or_else(missing, strange));
@@ -169,5 +173,8 @@ fn count(replies: Vec<Reply>) -> Result<u64, Fault> {
 }
 
 fn missing() -> Fault {
-    Fault::unknown(Cause::Internal, "Redis answered a step of a sweep with an unexpected shape")
+    Fault::unknown(
+        Cause::Internal,
+        "Redis answered a step of a sweep with an unexpected shape",
+    )
 }

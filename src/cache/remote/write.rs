@@ -153,7 +153,7 @@ impl Remote {
         batch.script(
             &self.scripts.clear_framed,
             &[self.layout.stamp(cache)],
-            &[stamp.clone()],
+            std::slice::from_ref(&stamp),
         );
         truth(only(self.send(cache, batch).await?)?)?;
         self.sweeper.sweep(cache, stamp);
