@@ -38,7 +38,7 @@ pub enum Stream {
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-/// Dials an endpoint.
+/// Dials an endpoint; each of the two steps may take that long.
 ///
 /// # Errors
 /// `AddressNotResolvable`, `RedisUnreachable` or `TlsFailed`; nothing was sent that could have been applied.
@@ -47,19 +47,24 @@ pub async fn dial(
     tls: Option<&Arc<ClientConfig>>,
     timeout: Duration,
 ) -> Result<Stream, Fault> {
-    let attempt = async {
-        let tcp = connect(endpoint).await?;
-        match tls {
-            None => Ok(Stream::Plain(tcp)),
-            Some(config) => handshake(endpoint, tcp, config.clone()).await,
-        }
-    };
-    tokio::time::timeout(timeout, attempt)
+    let tcp = tokio::time::timeout(timeout, connect(endpoint))
         .await
         .unwrap_or_else(|_| {
             Err(Fault::not_applied(
                 Cause::RedisUnreachable,
                 format!("{endpoint} did not accept a connection within {timeout:?}"),
+            ))
+        })?;
+    let Some(config) = tls else {
+        return Ok(Stream::Plain(tcp));
+    };
+    tokio::time::timeout(timeout, handshake(endpoint, tcp, config.clone()))
+        .await
+        // A plain port says nothing to a greeting that it does not understand.
+        .unwrap_or_else(|_| {
+            Err(tls_failed(
+                endpoint,
+                &format!("no answer within {timeout:?}"),
             ))
         })
 }
@@ -72,14 +77,14 @@ async fn connect(endpoint: &Endpoint) -> Result<TcpStream, Fault> {
     for address in addresses {
         match TcpStream::connect(address).await {
             Ok(tcp) => {
-                set_options(&tcp).map_err(|error| unreachable_(endpoint, &error))?;
+                set_options(&tcp).map_err(|error| refused(endpoint, &error))?;
                 return Ok(tcp);
             }
             Err(error) => last = Some(error),
         }
     }
     Err(match last {
-        Some(error) => unreachable_(endpoint, &error),
+        Some(error) => refused(endpoint, &error),
         None => not_resolvable(endpoint, "the name has no address"),
     })
 }
@@ -100,19 +105,20 @@ async fn handshake(
     tcp: TcpStream,
     config: Arc<ClientConfig>,
 ) -> Result<Stream, Fault> {
-    let failed = |problem: String| {
-        Fault::not_applied(
-            Cause::TlsFailed,
-            format!("TLS handshake with {endpoint} failed: {problem}"),
-        )
-    };
-    let name =
-        ServerName::try_from(endpoint.host.clone()).map_err(|error| failed(error.to_string()))?;
+    let name = ServerName::try_from(endpoint.host.clone())
+        .map_err(|error| tls_failed(endpoint, &error.to_string()))?;
     TlsConnector::from(config)
         .connect(name, tcp)
         .await
         .map(|stream| Stream::Tls(Box::new(stream)))
-        .map_err(|error| failed(format!("{error}; is it a TLS port?")))
+        .map_err(|error| tls_failed(endpoint, &error.to_string()))
+}
+
+fn tls_failed(endpoint: &Endpoint, problem: &str) -> Fault {
+    Fault::not_applied(
+        Cause::TlsFailed,
+        format!("TLS handshake with {endpoint} failed: {problem}; is it a TLS port?"),
+    )
 }
 
 fn not_resolvable(endpoint: &Endpoint, problem: &str) -> Fault {
@@ -122,7 +128,7 @@ fn not_resolvable(endpoint: &Endpoint, problem: &str) -> Fault {
     )
 }
 
-fn unreachable_(endpoint: &Endpoint, error: &io::Error) -> Fault {
+fn refused(endpoint: &Endpoint, error: &io::Error) -> Fault {
     Fault::not_applied(
         Cause::RedisUnreachable,
         format!("cannot connect to {endpoint}: {error}"),

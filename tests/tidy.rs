@@ -28,6 +28,8 @@ const EVERYTHING: &[&str] = &["*"];
 const STORES: &[&str] = &[
     "model",
     "config",
+    "backoff",
+    "drain",
     "near",
     "upstream",
     "invalidation",
@@ -45,7 +47,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("telemetry", &["config"]),
     ("near", &["model"]),
     ("dial", &["model", "config"]),
-    ("upstream", &["model", "config", "backoff", "dial"]),
+    ("upstream", &["model", "config", "backoff", "drain", "dial"]),
     ("sentinel", &["model", "config", "backoff", "dial", "drain"]),
     ("failover", &["model", "config", "backoff", "drain", "near", "upstream", "sentinel"]),
     ("invalidation", &["model", "backoff", "drain", "near", "upstream"]),

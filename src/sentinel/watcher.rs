@@ -25,6 +25,7 @@ use tokio_rustls::rustls::ClientConfig;
 
 use crate::backoff::Backoff;
 use crate::config::SentinelConfig;
+use crate::dial::dial;
 use crate::model::{Cause, Endpoint, Fault};
 
 use super::reply::{Answer, concerns, read_answer, unknown_name};
@@ -91,19 +92,27 @@ impl Watcher {
     }
 
     async fn connect(&self) -> Result<SubscriberClient, Fault> {
-        // Resolved here first, because fred does not tell a name that does not resolve from a refusal.
-        let host = self.endpoint.host.as_str();
-        if let Err(error) = tokio::net::lookup_host((host, self.endpoint.port)).await {
-            return Err(Fault::not_applied(
-                Cause::AddressNotResolvable,
-                format!("cannot resolve {host}: {error}"),
-            ));
-        }
         let client = self.client();
         match tokio::time::timeout(CONNECT_LIMIT * 2, client.init()).await {
             Ok(Ok(_router)) => Ok(client),
-            Ok(Err(error)) => Err(fault(&error)),
-            Err(_) => Err(silent("accepts connections but does not answer")),
+            Ok(Err(error)) => Err(self.diagnose(fault(&error)).await),
+            Err(_) => {
+                let fault = silent("accepts connections but does not answer");
+                Err(self.diagnose(fault).await)
+            }
+        }
+    }
+
+    /// fred does not tell a name that does not resolve, or a port that does not speak TLS, from a refusal. We do, by
+    /// dialling once more ourselves.
+    async fn diagnose(&self, fault: Fault) -> Fault {
+        if fault.cause != Cause::SentinelsUnreachable {
+            return fault;
+        }
+        match dial(&self.endpoint, self.settings.tls.as_ref(), CONNECT_LIMIT).await {
+            Err(found) if found.cause != Cause::RedisUnreachable => found,
+            Err(found) => silent(&found.detail),
+            Ok(_) => fault,
         }
     }
 

@@ -85,19 +85,29 @@ async fn a_wrong_expectation_is_noticed() {
     }
 }
 
-/// The table lists the capabilities it knows; this finds an rpc that was added to a proto and to nothing else.
+/// The table lists the capabilities it knows; this finds an rpc that was added to a proto and to nothing else, and
+/// one whose entry is not true.
 #[tokio::test(flavor = "multi_thread")]
-async fn every_rpc_is_listed_as_a_capability() {
-    let vedetta = Vedetta::start(&[], &[]);
+async fn every_rpc_is_listed_and_does_what_its_entry_says() {
+    let vedetta = Vedetta::start(&[], &[CACHES]);
     let api = Api::load();
-    let expected = api.rpcs_of("vedetta.v1");
+    let rpcs = api.rpcs_of("vedetta.v1");
     let client = Client::connect(api, &format!("unix:{}", vedetta.socket().display())).await;
     let status = client
         .call("Status/GetStatus", None)
         .await
         .expect("a status");
-    let mut listed = call::texts(&status, "capabilities", "name");
-    listed.retain(|name| name.contains('/'));
-    listed.sort_unstable();
-    assert_eq!(listed, expected);
+    let listed = call::flags(&status, "capabilities", "name", "available");
+    for rpc in rpcs {
+        assert!(listed.contains_key(&rpc), "{rpc} is not listed");
+    }
+    for (name, available) in listed.iter().filter(|(name, _)| name.contains('/')) {
+        let refused = client
+            .call(name, None)
+            .await
+            .err()
+            .map(|status| status.code());
+        let unimplemented = refused == Some(tonic::Code::Unimplemented);
+        assert_eq!(!unimplemented, *available, "{name} answers {refused:?}");
+    }
 }

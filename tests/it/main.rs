@@ -5,6 +5,14 @@
 //!
 //! Not here: what the API answers, which is data (`tests/behaviour`); style (`tests/tidy.rs`).
 
+mod admin;
 mod behaviour;
+mod cli;
+mod client;
+mod failover;
+mod layout;
+mod lifecycle;
+mod outcomes;
 mod python;
+mod startup;
 mod support;

@@ -131,7 +131,11 @@ impl Sweeper {
             cursor = next;
         }
         let mut batch = Batch::new(Operation::Clear, Effect::Write);
-        batch.script(&self.scripts.swept, &[stamp_key], std::slice::from_ref(stamp));
+        batch.script(
+            &self.scripts.swept,
+            &[stamp_key],
+            std::slice::from_ref(stamp),
+        );
         count(session.execute(&batch).await?).map(|_| ())
     }
 

@@ -5,6 +5,7 @@
 //!
 //! Not here: what to send and what to expect (`notation`, `compare`, `error`).
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::stream;
@@ -30,6 +31,7 @@ impl Api {
         for standard in [
             tonic_health::pb::FILE_DESCRIPTOR_SET,
             tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET,
+            tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET,
         ] {
             pool.decode_file_descriptor_set(standard)
                 .expect("descriptors of a standard service");
@@ -150,15 +152,21 @@ async fn first(mut answers: Streaming<DynamicMessage>) -> Result<DynamicMessage,
     Ok(answer.unwrap_or_else(|| panic!("the stream ended without an answer")))
 }
 
-/// The texts of one field in every element of a repeated field.
-pub(crate) fn texts(message: &DynamicMessage, list: &str, field: &str) -> Vec<String> {
+/// Name and flag of every element of a repeated field.
+pub(crate) fn flags(
+    message: &DynamicMessage,
+    list: &str,
+    name: &str,
+    flag: &str,
+) -> BTreeMap<String, bool> {
     let list = message.get_field_by_name(list).expect("a field");
     let elements = list.as_list().expect("a repeated field");
-    let text = |element: &prost_reflect::Value| {
-        let field = element.as_message()?.get_field_by_name(field)?;
-        field.as_str().map(str::to_owned)
+    let pair = |element: &prost_reflect::Value| {
+        let element = element.as_message()?;
+        let name = element.get_field_by_name(name)?.as_str()?.to_owned();
+        Some((name, element.get_field_by_name(flag)?.as_bool()?))
     };
-    elements.iter().filter_map(text).collect()
+    elements.iter().filter_map(pair).collect()
 }
 
 /// A codec for messages that only a descriptor knows; the descriptor is the one of the answer.

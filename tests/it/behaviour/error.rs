@@ -34,7 +34,7 @@ pub(crate) fn compare(status: &Status, written: &Json) -> Vec<String> {
     let refused = matches!(status.code(), Code::InvalidArgument | Code::Unimplemented);
     for (name, always) in [("applied", "NO"), ("fault", "CALLER")] {
         let got = info.metadata.get(name).map(String::as_str);
-        if let Some(one) = wanted(name).or(refused.then_some(always)) {
+        if let Some(one) = wanted(name).or_else(|| refused.then_some(always)) {
             differences.check(name, got, Some(one));
         }
     }

@@ -16,8 +16,11 @@ mod self_tests;
 mod sentinel_set;
 mod switches;
 mod vedetta;
-mod wait;
+pub(crate) mod wait;
 
+pub(crate) use http::get as http_get;
+pub(crate) use ports::free_address;
 pub(crate) use redis::{Redis, RedisOptions};
+pub(crate) use resp::Reply;
 pub(crate) use sentinel_set::{SentinelOptions, SentinelSet};
 pub(crate) use vedetta::Vedetta;

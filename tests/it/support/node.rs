@@ -23,11 +23,12 @@ const REMEDY: &str =
 
 /// A server process.
 pub(crate) struct Node {
+    // Before the directory, so that its output is still there to be shown.
+    process: Process,
     program: &'static str,
     directory: TempDir,
     address: SocketAddr,
     password: Option<String>,
-    process: Process,
 }
 
 impl Node {
@@ -52,11 +53,11 @@ impl Node {
             fs::write(&file, all.join("\n") + "\n").expect("configuration of a server");
             let process = launch(program, address, &directory);
             let mut node = Self {
+                process,
                 program,
                 directory,
                 address,
                 password: password.map(str::to_owned),
-                process,
             };
             if node.ready() {
                 return node;

@@ -20,7 +20,7 @@ const ENDED_WITHIN: Duration = Duration::from_secs(70);
 
 /// A vedetta that was started.
 pub(crate) struct Vedetta {
-    // Before the directory, so that it is gone when its directory goes.
+    // Before the directory, so that its output is still there to be shown.
     process: Process,
     socket: PathBuf,
     api: SocketAddr,

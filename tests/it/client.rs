@@ -1,0 +1,176 @@
+//! A small blocking client for the stories: one call, one answer or one failure.
+//!
+//! Not here: the table of behaviour, which has a client of its own that knows no generated code.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Uri;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use tokio::runtime::{Builder, Runtime};
+use tonic::body::Body;
+use tonic::{Code, Request, Status};
+use tonic_types::StatusExt;
+use vedetta::proto::v1;
+use vedetta::proto::v1::cache_client::CacheClient;
+use vedetta::proto::v1::status_client::StatusClient;
+
+/// Longer than any story waits for one call, so that a call that hangs fails its story and not the machine.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Why a call failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Failure {
+    pub(crate) code: Code,
+    /// `ErrorInfo.reason`.
+    pub(crate) reason: String,
+    /// `ErrorInfo.metadata["applied"]`.
+    pub(crate) applied: String,
+    pub(crate) message: String,
+}
+
+impl From<Status> for Failure {
+    fn from(status: Status) -> Self {
+        let details = status.get_error_details();
+        let (reason, applied) = details.error_info().map_or_else(Default::default, |info| {
+            let applied = info.metadata.get("applied").cloned().unwrap_or_default();
+            (info.reason.clone(), applied)
+        });
+        Self {
+            code: status.code(),
+            reason,
+            applied,
+            message: status.message().to_owned(),
+        }
+    }
+}
+
+/// Not tonic's channel, which reads `grpc-timeout` too and gives up by itself before vedetta has answered.
+type Transport = hyper_util::client::legacy::Client<HttpConnector, Body>;
+
+/// A connection to one vedetta.
+pub(crate) struct Client {
+    runtime: Runtime,
+    transport: Transport,
+    origin: Uri,
+    pub(crate) tenant: String,
+    /// The deadline of each call, as `grpc-timeout` tells it to vedetta.
+    pub(crate) timeout: Duration,
+}
+
+impl Client {
+    pub(crate) fn connect(api: SocketAddr) -> Self {
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("runtime");
+        let transport = hyper_util::client::legacy::Client::builder(TokioExecutor::new())
+            .http2_only(true)
+            .build_http();
+        Self {
+            runtime,
+            transport,
+            origin: format!("http://{api}").parse().expect("address"),
+            tenant: String::new(),
+            timeout: PATIENCE,
+        }
+    }
+
+    fn cache(&self) -> CacheClient<Transport> {
+        CacheClient::with_origin(self.transport.clone(), self.origin.clone())
+    }
+
+    fn request<T>(&self, message: T) -> Request<T> {
+        let mut request = Request::new(message);
+        let header = format!("{}m", self.timeout.as_millis());
+        request
+            .metadata_mut()
+            .insert("grpc-timeout", header.parse().expect("header"));
+        request
+    }
+
+    fn run<T>(
+        &self,
+        call: impl Future<Output = Result<tonic::Response<T>, Status>>,
+    ) -> Result<T, Failure> {
+        let bounded = async { tokio::time::timeout(PATIENCE * 2, call).await };
+        let answer = self.runtime.block_on(bounded).expect("an answer in time");
+        Ok(answer?.into_inner())
+    }
+
+    /// The bytes of an entry; `None` is a miss, an inner `None` is null.
+    pub(crate) fn get(&self, cache: &str, key: &str) -> Result<Option<Option<Bytes>>, Failure> {
+        let request = self.request(v1::GetRequest {
+            cache: cache.to_owned(),
+            tenant: self.tenant.clone(),
+            key: Bytes::copy_from_slice(key.as_bytes()),
+            ..v1::GetRequest::default()
+        });
+        let answer = self.run(self.cache().get(request))?;
+        Ok(match answer.result {
+            Some(v1::get_response::Result::Hit(hit)) => Some(match hit.content {
+                Some(v1::hit::Content::Value(value)) => Some(value),
+                _ => None,
+            }),
+            _ => None,
+        })
+    }
+
+    /// The text of an entry that is there and not null.
+    pub(crate) fn text(&self, cache: &str, key: &str) -> Option<String> {
+        let value = self.get(cache, key).expect("get")??;
+        Some(String::from_utf8_lossy(&value).into_owned())
+    }
+
+    pub(crate) fn put(&self, cache: &str, key: &str, value: &str) -> Result<(), Failure> {
+        let value = Bytes::copy_from_slice(value.as_bytes());
+        self.put_content(cache, key, v1::put_request::Content::Value(value))
+    }
+
+    pub(crate) fn put_null(&self, cache: &str, key: &str) -> Result<(), Failure> {
+        self.put_content(cache, key, v1::put_request::Content::Null(v1::Null {}))
+    }
+
+    fn put_content(
+        &self,
+        cache: &str,
+        key: &str,
+        content: v1::put_request::Content,
+    ) -> Result<(), Failure> {
+        let request = self.request(v1::PutRequest {
+            cache: cache.to_owned(),
+            tenant: self.tenant.clone(),
+            key: Bytes::copy_from_slice(key.as_bytes()),
+            content: Some(content),
+            ..v1::PutRequest::default()
+        });
+        self.run(self.cache().put(request)).map(|_| ())
+    }
+
+    pub(crate) fn evict(&self, cache: &str, key: &str) -> Result<bool, Failure> {
+        let request = self.request(v1::EvictRequest {
+            cache: cache.to_owned(),
+            tenant: self.tenant.clone(),
+            key: Bytes::copy_from_slice(key.as_bytes()),
+            ..v1::EvictRequest::default()
+        });
+        Ok(self.run(self.cache().evict(request))?.existed)
+    }
+
+    pub(crate) fn clear(&self, cache: &str) -> Result<Option<u64>, Failure> {
+        let request = self.request(v1::ClearRequest {
+            cache: cache.to_owned(),
+            tenant: self.tenant.clone(),
+            ..v1::ClearRequest::default()
+        });
+        Ok(self.run(self.cache().clear(request))?.removed)
+    }
+
+    pub(crate) fn status(&self) -> v1::GetStatusResponse {
+        let request = self.request(v1::GetStatusRequest {});
+        let mut client = StatusClient::with_origin(self.transport.clone(), self.origin.clone());
+        self.run(client.get_status(request)).expect("status")
+    }
+}

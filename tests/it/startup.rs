@@ -1,0 +1,218 @@
+//! Wrong passwords, wrong names, wrong ports: vedetta starts, says what is wrong once, and recovers by itself.
+
+use std::time::Duration;
+
+use tonic::Code;
+
+use crate::client::{Client, Failure};
+use crate::support::{
+    Redis, RedisOptions, SentinelOptions, SentinelSet, Vedetta, free_address, wait,
+};
+
+const RECOVERED_WITHIN: Duration = Duration::from_secs(20);
+
+/// Starts with these variables and waits until calls are refused for that reason.
+fn refused(environment: &[(&str, &str)], reason: &str) -> (Vedetta, Client) {
+    let vedetta = Vedetta::start(&[], environment);
+    let client = Client::connect(vedetta.api());
+    wait::until(
+        &format!("calls are refused with {reason}"),
+        RECOVERED_WITHIN,
+        || match client.put("c", "k", "v") {
+            Err(Failure {
+                reason: got,
+                code: Code::Unavailable,
+                applied,
+                ..
+            }) if got == reason && applied == "NO" => Ok(()),
+            other => Err(format!("{other:?}")),
+        },
+    );
+    assert_eq!(client.get("c", "k").expect_err("reads too").reason, reason);
+    (vedetta, client)
+}
+
+fn recovers(vedetta: &Vedetta, client: &Client) {
+    wait::until("recovery", RECOVERED_WITHIN, || {
+        client
+            .put("c", "k", "v")
+            .map_err(|failure| format!("{failure:?}"))
+    });
+    assert_eq!(client.text("c", "k").as_deref(), Some("v"));
+    assert!(vedetta.output().contains("serving from the master"));
+}
+
+/// However often it tried meanwhile, the log says it once.
+fn said_once(vedetta: &Vedetta, reason: &str) {
+    let output = vedetta.output();
+    let lines: Vec<&str> = output
+        .lines()
+        .filter(|line| line.contains("WARN") && line.contains(reason))
+        .collect();
+    let rooms = lines
+        .iter()
+        .filter(|line| line.contains("failover"))
+        .count();
+    assert_eq!(rooms, 1, "{lines:#?}");
+}
+
+/// A vedetta that fails at least a few dials, so that saying it each time would show.
+fn several_attempts(vedetta: &Vedetta, kind: &str) {
+    wait::until("several attempts", RECOVERED_WITHIN, || {
+        let (_, metrics) = vedetta
+            .admin_get("/metrics")
+            .map_err(|error| error.to_string())?;
+        let series = format!("vedetta_redis_errors_total{{kind=\"{kind}\"}} ");
+        let count = metrics
+            .lines()
+            .find_map(|line| line.strip_prefix(&series)?.parse::<u64>().ok())
+            .unwrap_or(0);
+        if count >= 4 {
+            Ok(())
+        } else {
+            Err(format!("{count} attempts"))
+        }
+    });
+}
+
+#[test]
+fn a_wrong_redis_password() {
+    let redis = Redis::start(&RedisOptions {
+        password: Some("right".to_owned()),
+        ..RedisOptions::default()
+    });
+    let address = redis.address().to_string();
+    let environment = [
+        ("REDIS_ADDRESS", address.as_str()),
+        ("REDIS_PASSWORD", "wrong"),
+    ];
+    let (vedetta, client) = refused(&environment, "REDIS_AUTH_FAILED");
+    several_attempts(&vedetta, "redis_auth_failed");
+    said_once(&vedetta, "REDIS_AUTH_FAILED");
+    assert!(
+        !vedetta.output().contains("wrong\""),
+        "the password is in the log"
+    );
+    redis.cli(&["CONFIG", "SET", "requirepass", "wrong"]);
+    recovers(&vedetta, &client);
+}
+
+#[test]
+fn a_missing_redis_password() {
+    let redis = Redis::start(&RedisOptions {
+        password: Some("secret".to_owned()),
+        ..RedisOptions::default()
+    });
+    let address = redis.address().to_string();
+    let (vedetta, client) = refused(&[("REDIS_ADDRESS", &address)], "REDIS_AUTH_FAILED");
+    redis.cli(&["CONFIG", "SET", "requirepass", ""]);
+    recovers(&vedetta, &client);
+}
+
+#[test]
+fn passwords_on_both_sides_work() {
+    let set = SentinelSet::start_with(&SentinelOptions {
+        redis_password: Some("for-redis".to_owned()),
+        sentinel_password: Some("for-sentinel".to_owned()),
+        ..SentinelOptions::default()
+    });
+    let list = set.sentinel_list();
+    let vedetta = Vedetta::start(
+        &[],
+        &[
+            ("REDIS_ADDRESSES", &list),
+            ("REDIS_PASSWORD", "for-redis"),
+            ("VEDETTA_SENTINEL_PASSWORD", "for-sentinel"),
+        ],
+    );
+    recovers(&vedetta, &Client::connect(vedetta.api()));
+}
+
+#[test]
+fn a_missing_sentinel_password() {
+    let set = SentinelSet::start_with(&SentinelOptions {
+        sentinel_password: Some("secret".to_owned()),
+        ..SentinelOptions::default()
+    });
+    let list = set.sentinel_list();
+    let (vedetta, client) = refused(&[("REDIS_ADDRESSES", &list)], "SENTINEL_AUTH_FAILED");
+    said_once(&vedetta, "SENTINEL_AUTH_FAILED");
+    for sentinel in set.sentinel_addresses() {
+        set.redis_cli(sentinel, &["ACL", "SETUSER", "default", "nopass"]);
+    }
+    recovers(&vedetta, &client);
+}
+
+#[test]
+fn a_master_name_that_the_sentinels_do_not_know() {
+    let set = SentinelSet::start();
+    let list = set.sentinel_list();
+    let environment = [
+        ("REDIS_ADDRESSES", list.as_str()),
+        ("REDIS_MASTER_NAME", "other"),
+    ];
+    let (vedetta, client) = refused(&environment, "MASTER_NAME_UNKNOWN");
+    said_once(&vedetta, "MASTER_NAME_UNKNOWN");
+    let master = set.master_endpoint();
+    let (host, port) = (master.ip().to_string(), master.port().to_string());
+    for sentinel in set.sentinel_addresses() {
+        set.redis_cli(
+            sentinel,
+            &["SENTINEL", "MONITOR", "other", &host, &port, "2"],
+        );
+    }
+    recovers(&vedetta, &client);
+}
+
+/// `.invalid` never resolves (RFC 6761), so recovery is shown where a name is not needed: with the other causes.
+#[test]
+fn an_address_that_does_not_resolve() {
+    let (_vedetta, _client) = refused(
+        &[("REDIS_ADDRESS", "redis.invalid:6379")],
+        "ADDRESS_NOT_RESOLVABLE",
+    );
+    let (_vedetta, _client) = refused(
+        &[("REDIS_ADDRESSES", "a.invalid:26379,b.invalid:26379")],
+        "ADDRESS_NOT_RESOLVABLE",
+    );
+}
+
+#[test]
+fn a_redis_that_comes_later() {
+    let mut redis = Redis::start(&RedisOptions::default());
+    redis.kill9();
+    let address = redis.address().to_string();
+    let (vedetta, client) = refused(&[("REDIS_ADDRESS", &address)], "REDIS_UNREACHABLE");
+    several_attempts(&vedetta, "redis_unreachable");
+    said_once(&vedetta, "REDIS_UNREACHABLE");
+    redis.start_again();
+    recovers(&vedetta, &client);
+}
+
+#[test]
+fn tls_to_a_plain_port() {
+    let redis = Redis::start(&RedisOptions::default());
+    let address = format!("rediss://{}", redis.address());
+    let (vedetta, _client) = refused(&[("REDIS_ADDRESS", &address)], "TLS_FAILED");
+    several_attempts(&vedetta, "tls_failed");
+    said_once(&vedetta, "TLS_FAILED");
+    let set = SentinelSet::start();
+    let list = set.sentinel_list();
+    let environment = [
+        ("REDIS_ADDRESSES", list.as_str()),
+        ("VEDETTA_SENTINEL_TLS", "true"),
+    ];
+    let (_vedetta, _client) = refused(&environment, "TLS_FAILED");
+}
+
+/// Health tells clients; probes tell the kubelet, whom Redis does not concern.
+#[test]
+fn without_a_master_probes_stay_green() {
+    let address = free_address().to_string();
+    let (vedetta, _client) = refused(&[("REDIS_ADDRESS", &address)], "REDIS_UNREACHABLE");
+    for probe in ["/livez", "/readyz", "/startupz"] {
+        assert_eq!(vedetta.admin_get(probe).expect(probe).0, 200, "{probe}");
+    }
+    let (_, metrics) = vedetta.admin_get("/metrics").expect("metrics");
+    assert!(metrics.contains("\nvedetta_master_known 0\n"), "{metrics}");
+}
