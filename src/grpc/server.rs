@@ -60,8 +60,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// After the last call has been answered, its connection gets that long to send the answer off.
 const FLUSH: Duration = Duration::from_millis(300);
 
-/// What messages may weigh beyond the limits before they are decoded; the handlers refuse them with a better error.
-const DECODE_SLACK: u64 = 1 << 20;
+/// Messages of up to this many times the limits are decoded, so that the handlers can refuse them by field. Larger
+/// ones are refused by their length, before they take memory.
+const DECODE_FACTOR: u64 = 2;
 
 /// The doors of the API. At least one is open.
 #[derive(Debug)]
@@ -110,8 +111,8 @@ pub async fn serve<S: Store>(
     draining: Draining,
 ) -> Result<Health, tonic_reflection::server::Error> {
     let (reporter, health) = tonic_health::server::health_reporter();
-    let largest = usize::try_from(limits.batch_bytes.max(2 * limits.value) + DECODE_SLACK)
-        .unwrap_or(usize::MAX);
+    let largest =
+        usize::try_from(DECODE_FACTOR * limits.batch_bytes.max(limits.value)).unwrap_or(usize::MAX);
     let cache = CacheServer::new(cache)
         .max_decoding_message_size(largest)
         .max_encoding_message_size(usize::MAX);
