@@ -238,14 +238,12 @@ fn constant_election(redis: &RedisConfig) -> watch::Receiver<Election> {
         },
         |endpoint| Ok(Master { endpoint, epoch: 0 }),
     );
-    let (sender, receiver) = watch::channel(Election {
+    let (_, standing) = watch::channel(Election {
         master,
         views: Arc::new([]),
         settled: true,
     });
-    // The election stands as long as somebody looks at it, which is for ever.
-    std::mem::forget(sender);
-    receiver
+    standing
 }
 
 async fn open<S: Store>(

@@ -96,21 +96,15 @@ impl Follower {
         let first = self.elections.borrow_and_update().clone();
         self.step(Event::Elected(first.master));
         loop {
-            let Some(event) = self.select().await else {
-                return;
-            };
+            let event = self.select().await;
             self.step(event);
         }
     }
 
-    /// Waits for the next thing to happen; `None` when nobody can elect any more.
-    async fn select(&mut self) -> Option<Event> {
+    /// Waits for the next thing to happen.
+    async fn select(&mut self) -> Event {
         tokio::select! {
-            changed = self.elections.changed() => {
-                changed.ok()?;
-                let election = self.elections.borrow_and_update().clone();
-                Some(Event::Elected(election.master))
-            }
+            election = next_election(&mut self.elections) => Event::Elected(election.master),
             (master, result) = poll_dial(&mut self.dial) => {
                 self.dial = None;
                 let outcome = match result {
@@ -121,14 +115,14 @@ impl Follower {
                     }
                     Err(fault) => Err(fault),
                 };
-                Some(Event::Dialed(master, outcome))
+                Event::Dialed(master, outcome)
             }
             (generation, fault) = session_end(self.serving.as_ref()) => {
-                Some(Event::SessionEnded(generation, fault))
+                Event::SessionEnded(generation, fault)
             }
             () = sleep_until(self.wake) => {
                 self.wake = None;
-                Some(Event::DelayOver)
+                Event::DelayOver
             }
         }
     }
@@ -245,6 +239,14 @@ impl Follower {
 enum Told {
     Serving(u64),
     Lost(Cause),
+}
+
+/// The next election. One that nobody can change any more, as with a single Redis, stands for ever.
+async fn next_election(elections: &mut watch::Receiver<Election>) -> Election {
+    match elections.changed().await {
+        Ok(()) => elections.borrow_and_update().clone(),
+        Err(_) => pending().await,
+    }
 }
 
 async fn poll_dial(dial: &mut Option<Dial>) -> (Master, Result<Arc<Session>, Fault>) {

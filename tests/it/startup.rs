@@ -216,3 +216,38 @@ fn without_a_master_probes_stay_green() {
     let (_, metrics) = vedetta.admin_get("/metrics").expect("metrics");
     assert!(metrics.contains("\nvedetta_master_known 0\n"), "{metrics}");
 }
+
+/// What the README asks of an ACL is enough, and is what it says.
+#[test]
+fn the_acl_of_the_readme_is_enough() {
+    const RULE: &str = "+@read +@write +@scripting +@connection +role +time";
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md"));
+    assert!(readme.expect("README").contains(RULE));
+    let redis = Redis::start(&RedisOptions {
+        lines: vec![format!("user vedetta on >secret ~* {RULE}")],
+        ..RedisOptions::default()
+    });
+    let address = redis.address().to_string();
+    let vedetta = Vedetta::start(
+        &[],
+        &[
+            ("REDIS_ADDRESS", &address),
+            ("VEDETTA_REDIS_USERNAME", "vedetta"),
+            ("REDIS_PASSWORD", "secret"),
+            ("VEDETTA_CACHES", "raw*:raw"),
+        ],
+    );
+    let client = Client::connect(vedetta.api());
+    for cache in ["framed", "raw"] {
+        recovers(&vedetta, &client);
+        assert_eq!(client.put(cache, "k", "v"), Ok(()));
+        assert_eq!(client.put_until(cache, "k", 4_000_000_000), Ok(()));
+        assert_eq!(client.text(cache, "k").as_deref(), Some("v"));
+        assert_eq!(client.touch(cache, "k"), Ok(true));
+        assert_eq!(client.evict(cache, "k"), Ok(true));
+        assert!(client.clear(cache).is_ok());
+    }
+    let (_, metrics) = vedetta.admin_get("/metrics").expect("metrics");
+    let series = "vedetta_redis_errors_total{kind=\"redis_permission_denied\"} 0\n";
+    assert!(metrics.contains(series), "{metrics}");
+}
