@@ -54,14 +54,10 @@ fn get_and_put(criterion: &mut Criterion) {
     for size in SIZES {
         let value = Bytes::from(vec![0x5A; size]);
         let rules = CacheRules::default();
-        let cache = Cache::new(Embedded::new(CAPACITY, rules.clone()), rules);
+        let cache = Cache::new(Embedded::new(CAPACITY, rules.clone()), rules, CAPACITY);
         let floor = Mutex::new(HashMap::new());
         for address in &addresses {
-            let stored = cache.put(
-                Call::within(None),
-                &address.cache,
-                put(&address.key, &value),
-            );
+            let stored = cache.put(Call::until(None), &address.cache, put(&address.key, &value));
             runtime.block_on(stored).expect("fits");
             floor.lock().insert(address.clone(), value.clone());
         }
@@ -74,7 +70,7 @@ fn get_and_put(criterion: &mut Criterion) {
         });
         group.bench_function(BenchmarkId::new("embedded", size), |bencher| {
             bencher.iter(|| {
-                let found = cache.get(Call::within(None), &addresses[next(&mut turn)]);
+                let found = cache.get(Call::until(None), &addresses[next(&mut turn)]);
                 black_box(runtime.block_on(found))
             });
         });
@@ -91,11 +87,8 @@ fn get_and_put(criterion: &mut Criterion) {
         group.bench_function(BenchmarkId::new("embedded", size), |bencher| {
             bencher.iter(|| {
                 let address = &addresses[next(&mut turn)];
-                let stored = cache.put(
-                    Call::within(None),
-                    &address.cache,
-                    put(&address.key, &value),
-                );
+                let stored =
+                    cache.put(Call::until(None), &address.cache, put(&address.key, &value));
                 black_box(runtime.block_on(stored))
             });
         });

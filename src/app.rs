@@ -47,8 +47,13 @@ pub enum StartError {
     #[error(transparent)]
     Admin(#[from] admin::BindError),
     /// TLS.
-    #[error("TLS cannot be set up: {0}; check redis.tls_ca_file and sentinel.tls_ca_file")]
+    #[error(
+        "TLS cannot be set up: {0}; set redis.tls_ca_file and sentinel.tls_ca_file to usable files"
+    )]
     Tls(String),
+    /// A task of the process has panicked.
+    #[error("a task has failed, see the log; please report this")]
+    Task,
     /// A defect of the build.
     #[error("vedetta cannot start: {0}; please report this")]
     Defect(String),
@@ -74,6 +79,7 @@ pub async fn serve(
     let config = &loaded.config;
     let registry = Registry::new().map_err(|error| StartError::Defect(error.to_string()))?;
     let listeners = bind(&config.api).await?;
+    let admin = admin::bind(config.admin.listen)?;
     announce(&listeners);
     let floors = Floors {
         serving: Tasks::new(),
@@ -92,17 +98,21 @@ pub async fn serve(
     };
     let probes = probes(&serving, &floors);
     let shown = show(&loaded);
-    let admin = admin::start(
-        config.admin.listen,
-        probes.clone(),
-        Arc::new(registry),
-        shown,
-    )?;
+    let admin = admin::start(admin, probes.clone(), Arc::new(registry), shown)?;
     tracing::info!(%admin, "metrics and probes");
     follow_health(health, serving, &floors);
 
-    let reason = stop.await;
-    tracing::info!("stopping: {reason}");
+    let reason = tokio::select! {
+        reason = stop => Ok(reason),
+        () = floors.serving.failed() => Err(StartError::Task),
+        () = floors.links.failed() => Err(StartError::Task),
+    };
+    tracing::info!(
+        "stopping: {}",
+        reason
+            .as_ref()
+            .map_or("a task has failed", |reason| *reason)
+    );
     probes.stop();
     let late = floors.serving.stop(config.api.drain + LINKS_GRACE).await;
     let late = [late, floors.links.stop(LINKS_GRACE).await].concat();
@@ -111,7 +121,7 @@ pub async fn serve(
     } else {
         tracing::warn!("stopped without waiting for {}", late.join(", "));
     }
-    Ok(())
+    reason.map(|_| ())
 }
 
 /// Where the follower stands; `None` with the embedded store, which is always there.
@@ -162,7 +172,11 @@ async fn embedded(
          nothing is shared or kept (set REDIS_ADDRESS or REDIS_ADDRESSES to use Redis)"
     );
     let store = registry.register(|| Embedded::new(capacity, config.caches.clone()));
-    let cache = Arc::new(Cache::new(store, config.caches.clone()));
+    let cache = Arc::new(Cache::new(
+        store,
+        config.caches.clone(),
+        config.limits.batch_bytes,
+    ));
     let swept = cache.clone();
     floors.links.spawn("embedded sweep", async move {
         loop {
@@ -218,7 +232,11 @@ async fn remote(
         config.caches.clone(),
         floors.links.clone(),
     );
-    let cache = Arc::new(Cache::new(store, config.caches.clone()));
+    let cache = Arc::new(Cache::new(
+        store,
+        config.caches.clone(),
+        config.limits.batch_bytes,
+    ));
     let sources = match sentinel {
         None => StatusSources::Redis(follower.clone()),
         Some(_) => StatusSources::Sentinel(follower.clone(), elections),
@@ -260,12 +278,7 @@ async fn open<S: Store>(
             Inflight::new(config.limits.inflight_calls),
         )
     });
-    let service = CacheService::new(
-        cache,
-        config.limits.clone(),
-        inflight.clone(),
-        metrics.clone(),
-    );
+    let service = CacheService::new(cache, config.limits.clone(), metrics.clone());
     let status = StatusService::new(sources, config.limits.clone(), config.profile, metrics);
     let draining = Draining {
         grace: config.api.drain,

@@ -5,6 +5,7 @@
 //! Not here: AUTH and HELLO, which speak RESP (`upstream::session`, `sentinel::watcher`).
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -47,7 +48,7 @@ pub async fn dial(
     tls: Option<&Arc<ClientConfig>>,
     timeout: Duration,
 ) -> Result<Stream, Fault> {
-    let tcp = tokio::time::timeout(timeout, connect(endpoint))
+    let tcp = tokio::time::timeout(timeout, connect(endpoint, timeout))
         .await
         .unwrap_or_else(|_| {
             Err(Fault::not_applied(
@@ -69,18 +70,23 @@ pub async fn dial(
         })
 }
 
-async fn connect(endpoint: &Endpoint) -> Result<TcpStream, Fault> {
-    let addresses = tokio::net::lookup_host((endpoint.host.as_str(), endpoint.port))
-        .await
-        .map_err(|error| not_resolvable(endpoint, &error.to_string()))?;
+async fn connect(endpoint: &Endpoint, timeout: Duration) -> Result<TcpStream, Fault> {
+    let addresses: Vec<SocketAddr> =
+        tokio::net::lookup_host((endpoint.host.as_str(), endpoint.port))
+            .await
+            .map_err(|error| not_resolvable(endpoint, &error.to_string()))?
+            .collect();
+    // Each address has its share, so that a dead first one leaves time for the others.
+    let share = timeout / u32::try_from(addresses.len().max(1)).unwrap_or(u32::MAX);
     let mut last = None;
     for address in addresses {
-        match TcpStream::connect(address).await {
-            Ok(tcp) => {
+        match tokio::time::timeout(share, TcpStream::connect(address)).await {
+            Ok(Ok(tcp)) => {
                 set_options(&tcp).map_err(|error| refused(endpoint, &error))?;
                 return Ok(tcp);
             }
-            Err(error) => last = Some(error),
+            Ok(Err(error)) => last = Some(error),
+            Err(elapsed) => last = Some(elapsed.into()),
         }
     }
     Err(match last {
@@ -146,6 +152,9 @@ pub fn tls_config(tls: &Tls) -> Result<Arc<ClientConfig>, String> {
         None => {
             let system = rustls_native_certs::load_native_certs();
             roots.add_parsable_certificates(system.certs);
+            if roots.is_empty() {
+                return Err("this system has no root certificates".to_owned());
+            }
         }
     }
     let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))

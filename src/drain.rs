@@ -1,7 +1,8 @@
 //! Named tasks and the order to stop: the only place that spawns.
 //!
 //! Invariants: every task of the process is tracked here; [`Tasks::stop`] ends them all within its grace and
-//! tells who was late.
+//! tells who was late; a task that panics is reported by [`Tasks::failed`], because a process that goes on without
+//! its topology or its failover only looks alive.
 //!
 //! Not here: what draining means for calls in flight (`grpc::server`) and signals (`app`).
 
@@ -20,6 +21,7 @@ use tokio_util::task::TaskTracker;
 pub struct Tasks {
     tracker: TaskTracker,
     stop: CancellationToken,
+    failed: CancellationToken,
     running: Arc<Mutex<BTreeMap<&'static str, usize>>>,
 }
 
@@ -53,6 +55,11 @@ impl Tasks {
         self.track(name, task)
     }
 
+    /// Completes when a task has panicked.
+    pub async fn failed(&self) {
+        self.failed.cancelled().await;
+    }
+
     /// Completes when the process is to stop.
     pub fn stopping(&self) -> CancellationToken {
         self.stop.clone()
@@ -79,7 +86,11 @@ impl Tasks {
     ) -> JoinHandle<()> {
         let running = self.running.clone();
         *running.lock().entry(name).or_default() += 1;
-        let registered = Registered { name, running };
+        let registered = Registered {
+            name,
+            running,
+            failed: self.failed.clone(),
+        };
         tokio::spawn(self.tracker.track_future(async move {
             let _registered = registered;
             task.await;
@@ -91,10 +102,15 @@ impl Tasks {
 struct Registered {
     name: &'static str,
     running: Arc<Mutex<BTreeMap<&'static str, usize>>>,
+    failed: CancellationToken,
 }
 
 impl Drop for Registered {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            tracing::error!(task = self.name, "a task has panicked; please report this");
+            self.failed.cancel();
+        }
         let mut running = self.running.lock();
         if let Some(count) = running.get_mut(self.name) {
             *count -= 1;
@@ -108,6 +124,14 @@ impl Drop for Registered {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_reported() {
+        let tasks = Tasks::new();
+        tasks.spawn("well", std::future::ready(()));
+        tasks.spawn("broken", async { panic!("as the test wants it") });
+        tasks.failed().await;
+    }
 
     #[tokio::test(start_paused = true)]
     async fn stopping_ends_tasks_and_names_the_late_one() {

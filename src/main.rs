@@ -15,17 +15,14 @@ use vedetta::telemetry;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    // Names and values that are not UTF-8 are nobody's settings.
-    let environment = Environment(
-        std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            .collect(),
-    );
+    let environment = match environment() {
+        Ok(environment) => environment,
+        Err(problem) => return fail(&problem, Exit::Usage).into(),
+    };
     let exit = match &arguments.command {
         Command::CheckConfig(configuration) => {
             let (exit, text) = cli::check_config(configuration, &environment, arguments.output);
-            print!("{text}");
-            exit
+            cli::print(text.as_bytes(), exit)
         }
         Command::Serve(configuration) => match cli::load(configuration, &environment) {
             Ok(loaded) => serve(loaded),
@@ -37,6 +34,21 @@ fn main() -> ExitCode {
         },
     };
     exit.into()
+}
+
+/// Every variable that is text. One of ours that is not text is a mistake, not nothing.
+fn environment() -> Result<Environment, String> {
+    let mut variables = Vec::new();
+    for (name, value) in std::env::vars_os() {
+        match (name.into_string(), value.into_string()) {
+            (Ok(name), Ok(value)) => variables.push((name, value)),
+            (Ok(name), Err(_)) if name.starts_with("VEDETTA_") || name.starts_with("REDIS_") => {
+                return Err(format!("{name} is not UTF-8; set it to text"));
+            }
+            _ => {}
+        }
+    }
+    Ok(Environment(variables))
 }
 
 fn serve(loaded: Loaded) -> Exit {
@@ -67,13 +79,14 @@ fn runtime(workers: usize) -> std::io::Result<Runtime> {
 }
 
 fn fail(problem: &str, exit: Exit) -> Exit {
-    eprintln!("vedetta: {problem}");
+    cli::tell(&format!("vedetta: {problem}"));
     exit
 }
 
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    hangup: Signal,
 }
 
 impl Signals {
@@ -81,6 +94,7 @@ impl Signals {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
         })
     }
 
@@ -88,6 +102,7 @@ impl Signals {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",
+            _ = self.hangup.recv() => "SIGHUP",
         }
     }
 }

@@ -42,6 +42,8 @@ pub fn start_logs(log: &Log) -> Result<(), ParseError> {
     };
     let logs = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        // What cannot be written is lost. By default the failure is printed, which panics where nobody reads.
+        .log_internal_errors(false)
         .with_writer(std::io::stderr);
     // Fails only where a test has started logs before, which then stay.
     let _ = if json {

@@ -11,4 +11,4 @@ mod probe;
 mod server;
 
 pub use probe::{Probes, Pulse};
-pub use server::{BindError, start};
+pub use server::{BindError, Listener, bind, start};

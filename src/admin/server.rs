@@ -3,12 +3,16 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
 
 use crate::telemetry::{Registry, UPKEEP_INTERVAL};
 
@@ -16,6 +20,15 @@ use super::probe::{Probes, Verdict};
 
 /// The media type of the Prometheus text format.
 const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Connections at a time. A kubelet and a few Prometheus servers need a handful.
+const CONNECTIONS: usize = 64;
+
+/// A connection that sends no request for that long is closed.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// After an error of accept the next attempt waits that long.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Why there is no admin listener.
 #[derive(Debug, thiserror::Error)]
@@ -32,20 +45,37 @@ struct Admin {
     config: Arc<str>,
 }
 
-/// Binds, and serves until the process ends. Returns the address it really has.
+/// An address that is taken and not served yet.
+#[derive(Debug)]
+pub struct Listener {
+    listener: std::net::TcpListener,
+    address: SocketAddr,
+}
+
+/// Takes the address.
 ///
 /// # Errors
-/// The address is taken, or the thread cannot be started.
+/// Somebody else has it.
+pub fn bind(address: SocketAddr) -> Result<Listener, BindError> {
+    let failed = |source| BindError { address, source };
+    let listener = std::net::TcpListener::bind(address).map_err(failed)?;
+    listener.set_nonblocking(true).map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    Ok(Listener { listener, address })
+}
+
+/// Serves until the process ends. Returns the address it really has.
+///
+/// # Errors
+/// The thread cannot be started.
 pub fn start(
-    address: SocketAddr,
+    listener: Listener,
     probes: Probes,
     registry: Arc<Registry>,
     config: String,
 ) -> Result<SocketAddr, BindError> {
+    let Listener { listener, address } = listener;
     let failed = |source| BindError { address, source };
-    let listener = std::net::TcpListener::bind(address).map_err(failed)?;
-    listener.set_nonblocking(true).map_err(failed)?;
-    let bound = listener.local_addr().map_err(failed)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -59,7 +89,7 @@ pub fn start(
         .name("admin".to_owned())
         .spawn(move || runtime.block_on(serve(listener, admin)))
         .map_err(failed)?;
-    Ok(bound)
+    Ok(address)
 }
 
 async fn serve(listener: std::net::TcpListener, admin: Admin) {
@@ -89,14 +119,40 @@ async fn serve(listener: std::net::TcpListener, admin: Admin) {
             registry.upkeep();
         }
     };
-    let serving = async { axum::serve(tokio::net::TcpListener::from_std(listener)?, router).await };
     tokio::select! {
         () = upkeep => {}
-        result = serving => {
+        result = accept_loop(listener, router) => {
             if let Err(error) = result {
                 tracing::error!("metrics and probes are gone: {error}");
             }
         }
+    }
+}
+
+/// Not `axum::serve`, which bounds neither connections nor the patience with silent ones: this port is on the
+/// network of the pod.
+async fn accept_loop(listener: std::net::TcpListener, router: Router) -> io::Result<()> {
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    let mut connections = tokio::task::JoinSet::new();
+    loop {
+        let full = connections.len() >= CONNECTIONS;
+        let stream = tokio::select! {
+            Some(_) = connections.join_next() => continue,
+            stream = listener.accept(), if !full => stream,
+        };
+        let Ok((stream, _)) = stream else {
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+            continue;
+        };
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(PATIENCE)
+            .serve_connection(
+                TokioIo::new(stream),
+                TowerToHyperService::new(router.clone()),
+            );
+        // However it ends, it concerns nobody else.
+        connections.spawn(async move { drop(connection.await) });
     }
 }
 

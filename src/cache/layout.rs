@@ -13,8 +13,8 @@ use std::fmt::Write;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use crate::config::CacheRules;
-use crate::model::{CacheId, CacheName, Key, Tenant};
+use crate::config::{CacheRules, Encoding};
+use crate::model::{CacheId, Key, Tenant};
 
 /// Names keys.
 #[derive(Debug, Clone)]
@@ -58,18 +58,27 @@ impl Layout {
     /// The key of the stamp of a cache.
     pub(super) fn stamp(&self, cache: &CacheId) -> Bytes {
         format!(
-            "vedetta:stamp:{}:{}",
+            "vedetta:stamp:{}:{}:{}",
             escape(self.prefix.trim_end_matches(':')),
-            member(cache)
+            escape(cache.tenant.as_str()),
+            escape(cache.name.as_str())
         )
         .into()
     }
 
-    /// The key of the set of caches in use.
-    pub(super) fn registry(&self) -> Bytes {
+    /// The key of the lock on the sweep after a clear, which the stamp of the clear names.
+    pub(super) fn sweep(&self, cache: &CacheId, stamp: &[u8]) -> Bytes {
+        let cache = self.stamp(cache);
+        let cache = &cache[b"vedetta:stamp:".len()..];
+        [b"vedetta:sweep:", cache, b":", stamp].concat().into()
+    }
+
+    /// The key of the set of caches that a tenant has used.
+    pub(super) fn registry(&self, tenant: &Tenant) -> Bytes {
         format!(
-            "vedetta:caches:{}",
-            escape(self.prefix.trim_end_matches(':'))
+            "vedetta:caches:{}:{}",
+            escape(self.prefix.trim_end_matches(':')),
+            escape(tenant.as_str())
         )
         .into()
     }
@@ -89,8 +98,8 @@ impl Layout {
 /// Refuses a cache whose Redis keys belong to another one.
 ///
 /// The configured patterns decide who owns a name: of all ways to read `<tenant>_<cache>`, the one with the
-/// shortest tenant whose cache has a rule of its own. A name without such a reading is free; it is framed then, and
-/// stamps keep its caches apart.
+/// shortest tenant whose cache has a rule of its own. A name without such a reading is free if it is framed, because
+/// stamps keep its caches apart; if a rule for every name makes it raw, it is the primary tenant's.
 ///
 /// # Errors
 /// The owner, as tenant and cache.
@@ -110,26 +119,13 @@ pub(super) fn check(cache: &CacheId, rules: &CacheRules) -> Result<(), (String, 
         {
             Err((tenant.to_owned(), reading.to_owned()))
         }
+        None if !cache.tenant.is_primary()
+            && rules.policy(&cache.name).encoding == Encoding::Raw =>
+        {
+            Err((String::new(), name.clone()))
+        }
         _ => Ok(()),
     }
-}
-
-/// A cache as a member of the registry.
-pub(super) fn member(cache: &CacheId) -> String {
-    format!(
-        "{}:{}",
-        escape(cache.tenant.as_str()),
-        escape(cache.name.as_str())
-    )
-}
-
-/// The cache that a member of the registry names; `None` if it is not one of ours.
-pub(super) fn parse_member(member: &str) -> Option<CacheId> {
-    let (tenant, name) = member.split_once(':')?;
-    Some(CacheId {
-        tenant: Tenant::new(&unescape(tenant)?).ok()?,
-        name: CacheName::new(&unescape(name)?).ok()?,
-    })
 }
 
 fn escape(part: &str) -> String {
@@ -145,25 +141,10 @@ fn escape(part: &str) -> String {
     escaped
 }
 
-fn unescape(part: &str) -> Option<String> {
-    let mut text = String::with_capacity(part.len());
-    let mut rest = part;
-    while let Some((before, after)) = rest.split_once('%') {
-        text.push_str(before);
-        text.push(match after.get(..2)? {
-            "25" => '%',
-            "3A" => ':',
-            _ => return None,
-        });
-        rest = &after[2..];
-    }
-    text.push_str(rest);
-    Some(text)
-}
-
 #[cfg(test)]
 mod tests {
-    use crate::config::{CachePolicy, CacheRule, Encoding};
+    use crate::config::{CachePolicy, CacheRule};
+    use crate::model::CacheName;
 
     use super::*;
 
@@ -249,13 +230,18 @@ mod tests {
     }
 
     #[test]
-    fn members_read_back() {
-        for id in [cache("", "c"), cache("a_b", "c:d%"), cache("50%", "x")] {
-            assert_eq!(parse_member(&member(&id)), Some(id));
-        }
-        for foreign in ["", "x", "a:b%", "a:%ZZ", ":"] {
-            assert_eq!(parse_member(foreign), None, "{foreign}");
-        }
+    fn raw_by_a_rule_for_every_name_leaves_no_room_for_tenants() {
+        let rules = CacheRules::new(vec![CacheRule {
+            pattern: "*".to_owned(),
+            policy: CachePolicy {
+                encoding: Encoding::Raw,
+                ttl: None,
+            },
+        }]);
+        assert_eq!(check(&cache("", "a_b_c"), &rules), Ok(()));
+        let owner = Err((String::new(), "a_b_c".to_owned()));
+        assert_eq!(check(&cache("a", "b_c"), &rules), owner);
+        assert_eq!(check(&cache("a_b", "c"), &rules), owner);
     }
 
     #[test]

@@ -5,8 +5,6 @@
 //!
 //! Not here: the near cache in front of the store, which has its own issue and will live here.
 
-use std::time::Duration;
-
 use tokio::time::Instant;
 
 use crate::config::{CachePolicy, CacheRules};
@@ -24,26 +22,23 @@ pub struct Call {
 }
 
 impl Call {
-    /// A call that may take that long, or as long as it wants.
-    pub fn within(timeout: Option<Duration>) -> Self {
-        Self {
-            // A timeout too long for the clock is no timeout.
-            deadline: timeout.and_then(|timeout| Instant::now().checked_add(timeout)),
-        }
+    /// A call whose caller waits until then, or for ever.
+    pub fn until(deadline: Option<Instant>) -> Self {
+        Self { deadline }
     }
 
     async fn read<T>(
         self,
         work: impl Future<Output = Result<T, Fault>> + Send,
     ) -> Result<T, Fault> {
-        self.bounded(work, late_read).await
+        self.bounded(work, too_late).await
     }
 
     async fn write<T>(
         self,
         work: impl Future<Output = Result<T, Fault>> + Send,
     ) -> Result<T, Fault> {
-        self.bounded(work, late_write).await
+        self.bounded(work, late_in_flight).await
     }
 
     async fn bounded<T>(
@@ -55,7 +50,7 @@ impl Call {
             return work.await;
         };
         if deadline <= Instant::now() {
-            return Err(late_read());
+            return Err(too_late());
         }
         tokio::time::timeout_at(deadline, work)
             .await
@@ -63,11 +58,11 @@ impl Call {
     }
 }
 
-fn late_read() -> Fault {
+fn too_late() -> Fault {
     Fault::not_applied(Cause::Deadline, "the deadline of the call has passed")
 }
 
-fn late_write() -> Fault {
+fn late_in_flight() -> Fault {
     Fault::unknown(
         Cause::Deadline,
         "the deadline of the call has passed with the write in flight",
@@ -79,12 +74,17 @@ fn late_write() -> Fault {
 pub struct Cache<S> {
     store: S,
     rules: CacheRules,
+    budget: u64,
 }
 
 impl<S: Store> Cache<S> {
-    /// Over this store, with these rules about caches.
-    pub fn new(store: S, rules: CacheRules) -> Self {
-        Self { store, rules }
+    /// Over this store, with these rules about caches; the values of one answer have at most `budget` bytes.
+    pub fn new(store: S, rules: CacheRules, budget: u64) -> Self {
+        Self {
+            store,
+            rules,
+            budget,
+        }
     }
 
     /// The store below.
@@ -133,7 +133,7 @@ impl<S: Store> Cache<S> {
         cache: &CacheId,
         keys: &[Key],
     ) -> Result<Items<Lookup>, Fault> {
-        call.read(self.store.get(cache, keys)).await
+        call.read(self.store.get(cache, keys, self.budget)).await
     }
 
     /// Writes one entry.

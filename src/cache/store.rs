@@ -6,8 +6,8 @@
 //! Not here: deadlines, which [`super::Cache`] enforces for all stores alike.
 
 use crate::model::{
-    CacheId, Condition, Expiry, Fault, Hit, Key, Lookup, PutOutcome, Tenant, TtlLookup, Value,
-    Version,
+    CacheId, Cause, Condition, Expiry, Fault, Hit, Key, Lookup, PutOutcome, Tenant, TtlLookup,
+    Value, Version,
 };
 
 /// One entry to be written.
@@ -32,6 +32,14 @@ pub enum IfAbsent {
     Existing(Hit),
 }
 
+/// The fault of an item that does not fit the answer.
+pub(super) fn too_large() -> Fault {
+    Fault::not_applied(
+        Cause::AnswerTooLarge,
+        "the values of this batch are more than limits.batch_bytes; ask for fewer keys at once",
+    )
+}
+
 /// Per item: its answer, or why it failed alone.
 pub type Items<T> = Vec<Result<T, Fault>>;
 
@@ -39,11 +47,12 @@ pub type Items<T> = Vec<Result<T, Fault>>;
 ///
 /// The outer `Result` of a batch is the fault of all its items.
 pub trait Store: Send + Sync + 'static {
-    /// Reads entries.
+    /// Reads entries. Of several, those that do not fit `budget` bytes any more fail with `AnswerTooLarge`.
     fn get(
         &self,
         cache: &CacheId,
         keys: &[Key],
+        budget: u64,
     ) -> impl Future<Output = Result<Items<Lookup>, Fault>> + Send;
 
     /// Writes entries.

@@ -1,6 +1,6 @@
 //! The client commands: one call each.
 
-use std::io::{IsTerminal, Read, Write};
+use std::io::{IsTerminal, Read};
 use std::path::Path;
 
 use bytes::Bytes;
@@ -18,7 +18,7 @@ use crate::proto::v1::status_client::StatusClient;
 use super::arguments::{Arguments, Command, Output, Put};
 use super::client::{ConnectError, LARGEST_MESSAGE, address, connect};
 use super::effective::Environment;
-use super::exit::Exit;
+use super::exit::{Exit, print, tell};
 use super::show;
 
 /// Why a command failed, to be told to a person.
@@ -60,14 +60,9 @@ impl Answer {
 /// Runs a client command and prints its answer.
 pub async fn run(arguments: Arguments, environment: &Environment) -> Exit {
     match perform(&arguments, environment).await {
-        Ok(answer) => {
-            let mut out = std::io::stdout();
-            // A reader that went away has seen enough.
-            let _ = out.write_all(&answer.text).and_then(|()| out.flush());
-            answer.exit
-        }
+        Ok(answer) => print(&answer.text, answer.exit),
         Err(failure) => {
-            eprintln!("vedetta: {failure}");
+            tell(&format!("vedetta: {failure}"));
             failure.exit()
         }
     }
@@ -138,11 +133,11 @@ impl Session<'_> {
         }
         Ok(match hit.and_then(|hit| hit.content) {
             None => {
-                eprintln!("miss");
+                tell("miss");
                 Answer::new(exit, "")
             }
             Some(v1::hit::Content::Null(_)) => {
-                eprintln!("null");
+                tell("null");
                 Answer::new(exit, "")
             }
             Some(v1::hit::Content::Value(value)) => {
@@ -193,7 +188,7 @@ impl Session<'_> {
             return Ok(Answer::new(exit, show::json(&show::put(stored, &version))));
         }
         if !stored {
-            eprintln!("not stored: there is an entry");
+            tell("not stored: there is an entry");
         }
         Ok(Answer::new(exit, ""))
     }
@@ -211,28 +206,32 @@ impl Session<'_> {
         });
         let answer = self.cache().evict_many(request).await?.into_inner();
         let mut evicted = Vec::new();
+        let mut failed = None;
         for (key, item) in keys.iter().zip(answer.items) {
             match item.result {
                 Some(Done::Existed(true)) => evicted.push(key.as_str()),
                 Some(Done::Error(error)) => {
-                    let code = tonic::Code::from_i32(error.code);
-                    return Err(tonic::Status::new(code, error.message).into());
+                    tell(&format!(
+                        "vedetta: {key}: {}: {}",
+                        error.reason, error.message
+                    ));
+                    failed = Some(Exit::of(tonic::Code::from_i32(error.code)));
                 }
                 Some(Done::Existed(false)) | None => {}
             }
         }
-        let exit = if evicted.is_empty() {
+        let exit = failed.unwrap_or(if evicted.is_empty() {
             Exit::Miss
         } else {
             Exit::Done
-        };
+        });
         if self.json() {
             return Ok(Answer::new(
                 exit,
                 show::json(&serde_json::json!({ "evicted": evicted })),
             ));
         }
-        eprintln!("{} of {} existed", evicted.len(), keys.len());
+        tell(&format!("{} of {} existed", evicted.len(), keys.len()));
         Ok(Answer::new(exit, ""))
     }
 
@@ -248,8 +247,8 @@ impl Session<'_> {
             return Ok(Answer::new(Exit::Done, show::json(&shown)));
         }
         match answer.removed {
-            Some(removed) => eprintln!("cleared, {removed} entries removed"),
-            None => eprintln!("cleared"),
+            Some(removed) => tell(&format!("cleared, {removed} entries removed")),
+            None => tell("cleared"),
         }
         Ok(Answer::new(Exit::Done, ""))
     }

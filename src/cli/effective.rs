@@ -5,7 +5,7 @@ use std::fmt::Write;
 use crate::config::{self, Loaded, Mistakes, Sources};
 
 use super::arguments::{Configuration, Output};
-use super::exit::Exit;
+use super::exit::{Exit, tell};
 
 /// What `main` read from the process's environment.
 #[derive(Debug, Clone, Default)]
@@ -67,7 +67,7 @@ pub fn check_config(
     match load(arguments, environment) {
         Ok(loaded) => {
             for notice in &loaded.notices {
-                eprintln!("note: {notice}");
+                tell(&format!("note: {notice}"));
             }
             let text = match output {
                 Output::Text => text(&loaded),
@@ -76,7 +76,7 @@ pub fn check_config(
             (Exit::Done, text)
         }
         Err(error) => {
-            eprintln!("{error}");
+            tell(&format!("{error}"));
             (Exit::Usage, String::new())
         }
     }

@@ -1,5 +1,6 @@
-//! How a command ends, as scripts see it.
+//! How a command ends, as scripts see it, and what it says.
 
+use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 use tonic::Code;
@@ -34,5 +35,22 @@ impl Exit {
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit as u8)
+    }
+}
+
+/// Says something to a person. Where nobody reads, nothing is said.
+pub fn tell(words: &str) {
+    let _ = writeln!(std::io::stderr(), "{words}");
+}
+
+/// Prints an answer; the exit code tells where it could not be written. A reader that went away has seen enough.
+pub fn print(answer: &[u8], exit: Exit) -> Exit {
+    let mut out = std::io::stdout();
+    match out.write_all(answer).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            tell(&format!("vedetta: cannot write the answer: {error}"));
+            Exit::Refused
+        }
+        _ => exit,
     }
 }

@@ -17,4 +17,4 @@ mod show;
 pub use arguments::{Arguments, Command};
 pub use command::run;
 pub use effective::{Environment, LoadError, check_config, load};
-pub use exit::Exit;
+pub use exit::{Exit, print, tell};

@@ -1,8 +1,8 @@
 //! Decides which master we are connected to. Knows no socket and no clock: `task` performs.
 //!
-//! Invariants: at most one dial and one session at a time; the result of a dial to somebody who is no longer
-//! elected is thrown away; a failed dial is repeated only after a delay; a change of the election is followed at
-//! once, whatever the delay.
+//! Invariants: at most one dial and one session at a time; nobody is dialled who is not elected at that moment; the
+//! result of a dial to somebody who is no longer elected is thrown away; a dial that failed, or a session that died
+//! young, is followed by a delay; a change of the election is followed at once, whatever the delay.
 
 use crate::model::{Cause, Fault, Master};
 
@@ -38,7 +38,14 @@ pub enum Event {
     /// A dial came to its end: the generation of the new session, or why there is none.
     Dialed(Master, Result<u64, Fault>),
     /// The session of that generation ended.
-    SessionEnded(u64, Fault),
+    SessionEnded {
+        /// Which.
+        generation: u64,
+        /// Why.
+        fault: Fault,
+        /// Whether it had only just begun, so that dialling at once could go on for ever.
+        young: bool,
+    },
     /// The delay after a failed dial is over.
     DelayOver,
 }
@@ -89,7 +96,11 @@ impl Machine {
             Event::Elected(Ok(master)) => self.elected(master),
             Event::Elected(Err(fault)) => self.unelected(fault),
             Event::Dialed(master, result) => self.dialed(master, result),
-            Event::SessionEnded(generation, fault) => self.session_ended(generation, fault),
+            Event::SessionEnded {
+                generation,
+                fault,
+                young,
+            } => self.session_ended(generation, fault, young),
             Event::DelayOver => match (&self.phase, &self.elected) {
                 (Phase::Seeking { fault }, Some(master)) => {
                     let fault = fault.clone();
@@ -101,7 +112,10 @@ impl Machine {
     }
 
     fn elected(&mut self, master: Master) -> Vec<Action> {
-        if self.elected.as_ref() == Some(&master) {
+        let served =
+            matches!(&self.phase, Phase::Serving { master: served, .. } if *served == master);
+        if served || self.elected.as_ref() == Some(&master) {
+            self.elected = Some(master);
             return Vec::new();
         }
         let fault = Fault::not_applied(
@@ -120,10 +134,10 @@ impl Machine {
     /// Without an election a session that works is kept, because the link itself is not in doubt; but nobody is
     /// dialled.
     fn unelected(&mut self, fault: Fault) -> Vec<Action> {
+        self.elected = None;
         match self.phase {
             Phase::Serving { .. } => Vec::new(),
             Phase::Seeking { .. } | Phase::Dialing { .. } => {
-                self.elected = None;
                 self.phase = Phase::Seeking {
                     fault: fault.clone(),
                 };
@@ -140,7 +154,7 @@ impl Machine {
             Err(_) if !expected => Vec::new(),
             Ok(generation) => {
                 self.phase = Phase::Serving { master, generation };
-                vec![Action::ResetDelay, Action::Install]
+                vec![Action::Install]
             }
             Err(fault) => {
                 self.phase = Phase::Seeking {
@@ -151,17 +165,24 @@ impl Machine {
         }
     }
 
-    fn session_ended(&mut self, ended: u64, fault: Fault) -> Vec<Action> {
-        let Phase::Serving { master, generation } = &self.phase else {
-            return Vec::new();
-        };
-        if *generation != ended {
+    fn session_ended(&mut self, ended: u64, fault: Fault, young: bool) -> Vec<Action> {
+        if !matches!(self.phase, Phase::Serving { generation, .. } if generation == ended) {
             return Vec::new();
         }
-        let master = master.clone();
         let mut actions = vec![Action::Retire(fault.clone())];
-        // The first attempt needs no delay: most sessions end because the node restarted or the link was cut.
-        actions.extend(self.dial(master, fault));
+        match self.elected.clone() {
+            // The first attempt needs no delay: most sessions end because the node restarted or the link was cut.
+            Some(master) if !young => {
+                actions.push(Action::ResetDelay);
+                actions.extend(self.dial(master, fault));
+            }
+            Some(_) => {
+                self.phase = Phase::Seeking { fault };
+                actions.push(Action::Delay);
+            }
+            // The link was kept without an election; a new one is not made.
+            None => self.phase = Phase::Seeking { fault },
+        }
         actions
     }
 
@@ -195,6 +216,14 @@ mod tests {
         Fault::not_applied(cause, "as in the test")
     }
 
+    fn ended(generation: u64, young: bool) -> Event {
+        Event::SessionEnded {
+            generation,
+            fault: trouble(Cause::RedisUnreachable),
+            young,
+        }
+    }
+
     /// What was done, in words.
     fn words(actions: &[Action]) -> String {
         let words: Vec<String> = actions
@@ -225,13 +254,13 @@ mod tests {
             (Event::Elected(Err(trouble(Cause::NoMajority))), "retire"),
             (Event::Elected(Ok(master(1, 1))), "reset dial 1"),
             (Event::Elected(Ok(master(1, 1))), ""),
-            (Event::Dialed(master(1, 1), Ok(1)), "reset install"),
+            (Event::Dialed(master(1, 1), Ok(1)), "install"),
             // A disagreement during a failover does not take a working session away.
             (Event::Elected(Err(trouble(Cause::NoMajority))), ""),
             (Event::Elected(Ok(master(2, 2))), "reset retire dial 2"),
-            (Event::Dialed(master(2, 2), Ok(2)), "reset install"),
+            (Event::Dialed(master(2, 2), Ok(2)), "install"),
             // The end of the old session is old news.
-            (Event::SessionEnded(1, trouble(Cause::RedisUnreachable)), ""),
+            (ended(1, false), ""),
         ]);
         assert_eq!(
             machine.phase(),
@@ -246,11 +275,8 @@ mod tests {
     fn a_dead_master_is_tried_with_delays_until_another_is_elected() {
         check(&[
             (Event::Elected(Ok(master(1, 1))), "reset dial 1"),
-            (Event::Dialed(master(1, 1), Ok(1)), "reset install"),
-            (
-                Event::SessionEnded(1, trouble(Cause::RedisUnreachable)),
-                "retire dial 1",
-            ),
+            (Event::Dialed(master(1, 1), Ok(1)), "install"),
+            (ended(1, false), "retire reset dial 1"),
             (
                 Event::Dialed(master(1, 1), Err(trouble(Cause::RedisUnreachable))),
                 "retire delay",
@@ -259,7 +285,7 @@ mod tests {
             // The election overtakes the dial, whose result is thrown away.
             (Event::Elected(Ok(master(2, 2))), "reset dial 2"),
             (Event::Dialed(master(1, 1), Ok(2)), "discard"),
-            (Event::Dialed(master(2, 2), Ok(3)), "reset install"),
+            (Event::Dialed(master(2, 2), Ok(3)), "install"),
             (Event::DelayOver, ""),
         ]);
     }
@@ -287,10 +313,39 @@ mod tests {
     }
 
     #[test]
+    fn a_link_that_is_lost_without_an_election_is_not_made_again() {
+        check(&[
+            (Event::Elected(Ok(master(1, 1))), "reset dial 1"),
+            (Event::Dialed(master(1, 1), Ok(1)), "install"),
+            (Event::Elected(Err(trouble(Cause::NoMajority))), ""),
+            (ended(1, false), "retire"),
+            (Event::DelayOver, ""),
+            (Event::Elected(Ok(master(1, 1))), "reset dial 1"),
+            (Event::Dialed(master(1, 1), Ok(2)), "install"),
+            // An election that comes back in time costs nothing.
+            (Event::Elected(Err(trouble(Cause::NoMajority))), ""),
+            (Event::Elected(Ok(master(1, 1))), ""),
+            (ended(2, false), "retire reset dial 1"),
+        ]);
+    }
+
+    #[test]
+    fn sessions_that_die_young_are_followed_by_a_delay() {
+        check(&[
+            (Event::Elected(Ok(master(1, 1))), "reset dial 1"),
+            (Event::Dialed(master(1, 1), Ok(1)), "install"),
+            (ended(1, true), "retire delay"),
+            (Event::DelayOver, "dial 1"),
+            (Event::Dialed(master(1, 1), Ok(2)), "install"),
+            (ended(2, true), "retire delay"),
+        ]);
+    }
+
+    #[test]
     fn a_failover_back_to_the_same_address_is_a_new_session() {
         check(&[
             (Event::Elected(Ok(master(1, 1))), "reset dial 1"),
-            (Event::Dialed(master(1, 1), Ok(1)), "reset install"),
+            (Event::Dialed(master(1, 1), Ok(1)), "install"),
             (Event::Elected(Ok(master(1, 3))), "reset retire dial 1"),
         ]);
     }

@@ -6,7 +6,7 @@
 use std::future::pending;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -19,6 +19,9 @@ use crate::upstream::{LaneWriter, Session, SessionSettings};
 
 use super::machine::{Action, Event, Machine, Phase};
 use super::metrics::Metrics;
+
+/// A session that ends before it is that old is not replaced without a delay.
+const YOUNG: Duration = Duration::from_secs(1);
 
 /// What others see of the follower.
 #[derive(Debug, Clone)]
@@ -48,7 +51,7 @@ pub struct Follower {
     last: Option<Master>,
     dial: Option<Dial>,
     dialed: Option<Arc<Session>>,
-    serving: Option<Arc<Session>>,
+    serving: Option<(Arc<Session>, Instant)>,
     wake: Option<Instant>,
     told: Option<Told>,
 }
@@ -117,9 +120,7 @@ impl Follower {
                 };
                 Event::Dialed(master, outcome)
             }
-            (generation, fault) = session_end(self.serving.as_ref()) => {
-                Event::SessionEnded(generation, fault)
-            }
+            ended = session_end(self.serving.as_ref()) => ended,
             () = sleep_until(self.wake) => {
                 self.wake = None;
                 Event::DelayOver
@@ -128,11 +129,12 @@ impl Follower {
     }
 
     fn step(&mut self, event: Event) {
-        let settles = matches!(event, Event::Dialed(..) | Event::SessionEnded(..));
+        let settles = matches!(event, Event::Dialed(..) | Event::SessionEnded { .. });
         let before = self.machine.phase().clone();
         for action in self.machine.on(event) {
             self.perform(action);
         }
+        self.verify();
         let settled = settles || self.elections.borrow().settled && self.dial.is_none();
         self.publish(&before, settled);
     }
@@ -151,7 +153,7 @@ impl Follower {
             Action::Install => self.install(),
             Action::Discard => self.dialed = None,
             Action::Retire(fault) => {
-                if let Some(session) = self.serving.take() {
+                if let Some((session, _)) = self.serving.take() {
                     session.end(fault.cause, fault.detail.clone());
                 }
                 self.metrics.lost();
@@ -187,7 +189,15 @@ impl Follower {
             status.generation = session.generation();
             status.changes += u64::from(changed);
         });
-        self.serving = Some(session);
+        self.serving = Some((session, Instant::now()));
+    }
+
+    /// A session is verified while the node it leads to is the elected one.
+    fn verify(&self) {
+        if let Some((session, _)) = &self.serving {
+            let election = self.elections.borrow();
+            session.set_verified(election.master.as_ref() == Ok(session.master()));
+        }
     }
 
     fn publish(&mut self, before: &Phase, settled: bool) {
@@ -209,8 +219,8 @@ impl Follower {
     fn tell(&mut self, phase: &Phase) {
         let news = match phase {
             Phase::Serving { generation, .. } => Told::Serving(*generation),
-            // While the first answers come in, a missing majority is no news.
-            Phase::Seeking { .. } if !self.elections.borrow().settled => return,
+            // That nobody is elected is told by the `sentinel` room, which knows more about it.
+            Phase::Seeking { .. } if self.elections.borrow().master.is_err() => return,
             Phase::Seeking { fault } => Told::Lost(fault.cause),
             Phase::Dialing { .. } => return,
         };
@@ -256,9 +266,16 @@ async fn poll_dial(dial: &mut Option<Dial>) -> (Master, Result<Arc<Session>, Fau
     }
 }
 
-async fn session_end(session: Option<&Arc<Session>>) -> (u64, Fault) {
+async fn session_end(session: Option<&(Arc<Session>, Instant)>) -> Event {
     match session {
-        Some(session) => (session.generation(), session.wait_ended().await),
+        Some((session, began)) => {
+            let fault = session.wait_ended().await;
+            Event::SessionEnded {
+                generation: session.generation(),
+                fault,
+                young: began.elapsed() < YOUNG,
+            }
+        }
         None => pending().await,
     }
 }

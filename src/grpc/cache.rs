@@ -10,14 +10,13 @@ use tonic::{Request, Response, Status, Streaming};
 
 use crate::cache::{Cache, Call, Put, Store};
 use crate::config::Limits;
-use crate::model::{Address, Condition, Fault, Value};
+use crate::model::{Address, CacheId, Condition, Fault, Value};
 use crate::proto::v1;
 use crate::proto::v1::cache_server;
 
 use super::check::Checker;
 use super::convert;
-use super::deadline::Timeout;
-use super::limit::{Inflight, Place};
+use super::deadline::Deadline;
 use super::metrics::{Method, Metrics, Outcome};
 use super::status::{missing, status};
 
@@ -26,7 +25,6 @@ use super::status::{missing, status};
 pub struct CacheService<S> {
     cache: Arc<Cache<S>>,
     limits: Limits,
-    inflight: Inflight,
     metrics: Arc<Metrics>,
 }
 
@@ -34,39 +32,27 @@ type Answer<T> = Result<(T, Outcome), Status>;
 
 impl<S: Store> CacheService<S> {
     /// Serves this cache within these limits.
-    pub fn new(
-        cache: Arc<Cache<S>>,
-        limits: Limits,
-        inflight: Inflight,
-        metrics: Arc<Metrics>,
-    ) -> Self {
+    pub fn new(cache: Arc<Cache<S>>, limits: Limits, metrics: Arc<Metrics>) -> Self {
         Self {
             cache,
             limits,
-            inflight,
             metrics,
         }
     }
 
-    /// Admits a request: its place among those in flight, its deadline, its message.
-    fn enter<T>(&self, request: Request<T>) -> Result<(Place, Call, T), Status> {
-        let place = self.inflight.enter().map_err(refused)?;
-        let timeout = request
-            .extensions()
-            .get::<Timeout>()
-            .map(|timeout| timeout.0);
-        Ok((place, Call::within(timeout), request.into_inner()))
+    fn checker(&self) -> Checker<'_, impl Fn(&CacheId) -> Result<(), String>> {
+        Checker::new(&self.limits, |cache| self.cache.admit(cache))
     }
 
     /// The parts that address one entry.
     fn address(
         &self,
-        mut check: Checker<'_>,
+        mut check: Checker<'_, impl Fn(&CacheId) -> Result<(), String>>,
         tenant: &str,
         cache: &str,
         key: bytes::Bytes,
     ) -> Result<Address, Status> {
-        let cache = check.cache(tenant, cache, |cache| self.cache.admit(cache));
+        let cache = check.cache(tenant, cache);
         let key = check.key("key", key);
         check.finish(|| {
             Some(Address {
@@ -77,8 +63,8 @@ impl<S: Store> CacheService<S> {
     }
 
     async fn do_get(&self, request: Request<v1::GetRequest>) -> Answer<v1::GetResponse> {
-        let (_place, call, request) = self.enter(request)?;
-        let mut check = Checker::new(&self.limits);
+        let (call, request) = open(request);
+        let mut check = self.checker();
         check.consistency(request.consistency);
         let address = self.address(check, &request.tenant, &request.cache, request.key)?;
         let lookup = self.cache.get(call, &address).await.map_err(refused)?;
@@ -89,12 +75,10 @@ impl<S: Store> CacheService<S> {
         &self,
         request: Request<v1::GetManyRequest>,
     ) -> Answer<v1::GetManyResponse> {
-        let (_place, call, request) = self.enter(request)?;
-        let mut check = Checker::new(&self.limits);
+        let (call, request) = open(request);
+        let mut check = self.checker();
         check.consistency(request.consistency);
-        let cache = check.cache(&request.tenant, &request.cache, |cache| {
-            self.cache.admit(cache)
-        });
+        let cache = check.cache(&request.tenant, &request.cache);
         let keys = check.keys(request.keys);
         let (cache, keys) = check.finish(|| Some((cache?, keys?)))?;
         let items = self
@@ -107,14 +91,12 @@ impl<S: Store> CacheService<S> {
     }
 
     async fn do_put(&self, request: Request<v1::PutRequest>) -> Answer<v1::PutResponse> {
-        let (_place, call, request) = self.enter(request)?;
-        let mut check = Checker::new(&self.limits);
+        let (call, request) = open(request);
+        let mut check = self.checker();
         check.durability(request.durability);
         check.groups(&request.groups);
         check.lease(&request.lease);
-        let cache = check.cache(&request.tenant, &request.cache, |cache| {
-            self.cache.admit(cache)
-        });
+        let cache = check.cache(&request.tenant, &request.cache);
         let key = check.key("key", request.key);
         let value = check.value("", request.content.map(Value::from));
         let expiry = check.expiry("", request.expiry);
@@ -136,12 +118,10 @@ impl<S: Store> CacheService<S> {
         &self,
         request: Request<v1::PutManyRequest>,
     ) -> Answer<v1::PutManyResponse> {
-        let (_place, call, request) = self.enter(request)?;
-        let mut check = Checker::new(&self.limits);
+        let (call, request) = open(request);
+        let mut check = self.checker();
         check.durability(request.durability);
-        let cache = check.cache(&request.tenant, &request.cache, |cache| {
-            self.cache.admit(cache)
-        });
+        let cache = check.cache(&request.tenant, &request.cache);
         let puts = check.put_items(request.items);
         let (cache, puts) = check.finish(|| Some((cache?, puts?)))?;
         let items = self
@@ -157,13 +137,11 @@ impl<S: Store> CacheService<S> {
         &self,
         request: Request<v1::PutIfAbsentRequest>,
     ) -> Answer<v1::PutIfAbsentResponse> {
-        let (_place, call, request) = self.enter(request)?;
-        let mut check = Checker::new(&self.limits);
+        let (call, request) = open(request);
+        let mut check = self.checker();
         check.durability(request.durability);
         check.groups(&request.groups);
-        let cache = check.cache(&request.tenant, &request.cache, |cache| {
-            self.cache.admit(cache)
-        });
+        let cache = check.cache(&request.tenant, &request.cache);
         let key = check.key("key", request.key);
         let value = check.value("", request.content.map(Value::from));
         let expiry = check.expiry("", request.expiry);
@@ -185,8 +163,8 @@ impl<S: Store> CacheService<S> {
     }
 
     async fn do_evict(&self, request: Request<v1::EvictRequest>) -> Answer<v1::EvictResponse> {
-        let (_place, call, request) = self.enter(request)?;
-        let mut check = Checker::new(&self.limits);
+        let (call, request) = open(request);
+        let mut check = self.checker();
         check.durability(request.durability);
         let address = self.address(check, &request.tenant, &request.cache, request.key)?;
         let existed = self.cache.evict(call, &address).await.map_err(refused)?;
@@ -208,12 +186,10 @@ impl<S: Store> CacheService<S> {
         &self,
         request: Request<v1::EvictManyRequest>,
     ) -> Answer<v1::EvictManyResponse> {
-        let (_place, call, request) = self.enter(request)?;
-        let mut check = Checker::new(&self.limits);
+        let (call, request) = open(request);
+        let mut check = self.checker();
         check.durability(request.durability);
-        let cache = check.cache(&request.tenant, &request.cache, |cache| {
-            self.cache.admit(cache)
-        });
+        let cache = check.cache(&request.tenant, &request.cache);
         let keys = check.keys(request.keys);
         let (cache, keys) = check.finish(|| Some((cache?, keys?)))?;
         let items = self
@@ -229,11 +205,9 @@ impl<S: Store> CacheService<S> {
     }
 
     async fn do_touch(&self, request: Request<v1::TouchRequest>) -> Answer<v1::TouchResponse> {
-        let (_place, call, request) = self.enter(request)?;
-        let mut check = Checker::new(&self.limits);
-        let cache = check.cache(&request.tenant, &request.cache, |cache| {
-            self.cache.admit(cache)
-        });
+        let (call, request) = open(request);
+        let mut check = self.checker();
+        let cache = check.cache(&request.tenant, &request.cache);
         let key = check.key("key", request.key);
         let expiry = check.new_expiry(request.expiry);
         let (address, expiry) = check.finish(|| {
@@ -257,20 +231,18 @@ impl<S: Store> CacheService<S> {
     }
 
     async fn do_get_ttl(&self, request: Request<v1::GetTtlRequest>) -> Answer<v1::GetTtlResponse> {
-        let (_place, call, request) = self.enter(request)?;
-        let check = Checker::new(&self.limits);
+        let (call, request) = open(request);
+        let check = self.checker();
         let address = self.address(check, &request.tenant, &request.cache, request.key)?;
         let ttl = self.cache.ttl(call, &address).await.map_err(refused)?;
         Ok(convert::ttl(ttl))
     }
 
     async fn do_clear(&self, request: Request<v1::ClearRequest>) -> Answer<v1::ClearResponse> {
-        let (_place, call, request) = self.enter(request)?;
-        let mut check = Checker::new(&self.limits);
+        let (call, request) = open(request);
+        let mut check = self.checker();
         check.durability(request.durability);
-        let cache = check.cache(&request.tenant, &request.cache, |cache| {
-            self.cache.admit(cache)
-        });
+        let cache = check.cache(&request.tenant, &request.cache);
         let cache = check.finish(|| cache)?;
         let removed = self.cache.clear(call, &cache).await.map_err(refused)?;
         let answer = v1::ClearResponse {
@@ -284,8 +256,8 @@ impl<S: Store> CacheService<S> {
         &self,
         request: Request<v1::ListCachesRequest>,
     ) -> Answer<v1::ListCachesResponse> {
-        let (_place, call, request) = self.enter(request)?;
-        let mut check = Checker::new(&self.limits);
+        let (call, request) = open(request);
+        let mut check = self.checker();
         let tenant = check.tenant(&request.tenant);
         let tenant = check.finish(|| tenant)?;
         let caches = self.cache.caches(call, &tenant).await.map_err(refused)?;
@@ -295,6 +267,15 @@ impl<S: Store> CacheService<S> {
             .collect();
         Ok((v1::ListCachesResponse { caches }, Outcome::Done))
     }
+}
+
+/// The deadline and the message of a request.
+fn open<T>(request: Request<T>) -> (Call, T) {
+    let deadline = request
+        .extensions()
+        .get::<Deadline>()
+        .map(|deadline| deadline.0);
+    (Call::until(deadline), request.into_inner())
 }
 
 fn refused(fault: Fault) -> Status {

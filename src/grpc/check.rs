@@ -28,17 +28,19 @@ const MAX_SECONDS: i64 = 315_576_000_000;
 const MAX_TIMESTAMP: i64 = 253_402_300_799;
 
 /// Collects what is wrong with one request.
-#[derive(Debug)]
-pub(super) struct Checker<'a> {
+pub(super) struct Checker<'a, Admit> {
     limits: &'a Limits,
+    admit: Admit,
     violations: Vec<FieldViolation>,
     missing: Option<&'static str>,
 }
 
-impl<'a> Checker<'a> {
-    pub(super) fn new(limits: &'a Limits) -> Self {
+impl<'a, Admit: Fn(&CacheId) -> Result<(), String>> Checker<'a, Admit> {
+    /// Checks against these limits, and lets in the caches that `admit` does.
+    pub(super) fn new(limits: &'a Limits, admit: Admit) -> Self {
         Self {
             limits,
+            admit,
             violations: Vec::new(),
             missing: None,
         }
@@ -82,13 +84,8 @@ impl<'a> Checker<'a> {
         }
     }
 
-    /// A cache that `admit` lets in.
-    pub(super) fn cache(
-        &mut self,
-        tenant: &str,
-        name: &str,
-        admit: impl Fn(&CacheId) -> Result<(), String>,
-    ) -> Option<CacheId> {
+    /// A cache that may be used.
+    pub(super) fn cache(&mut self, tenant: &str, name: &str) -> Option<CacheId> {
         let tenant = self.tenant(tenant);
         let name = match CacheName::new(name) {
             Ok(name) => Some(name),
@@ -98,7 +95,7 @@ impl<'a> Checker<'a> {
             tenant: tenant?,
             name: name?,
         };
-        match admit(&cache) {
+        match (self.admit)(&cache) {
             Ok(()) => Some(cache),
             Err(problem) => self.refuse("cache", problem),
         }

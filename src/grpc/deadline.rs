@@ -9,16 +9,17 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::{HeaderMap, Request};
+use tokio::time::Instant;
 use tower::Service;
 
 /// The header, as the protocol names it.
 const HEADER: &str = "grpc-timeout";
 
-/// The timeout that a caller asked for.
+/// When the caller gives up. Counted from the headers on, so that a slow upload of the message does not prolong it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Timeout(pub(super) Duration);
+pub(super) struct Deadline(pub(super) Instant);
 
-/// Puts [`Timeout`] into the extensions of each request.
+/// Puts [`Deadline`] into the extensions of each request that has one.
 #[derive(Debug, Clone)]
 pub(super) struct WithDeadline<S>(pub(super) S);
 
@@ -35,8 +36,11 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> S::Future {
-        if let Some(timeout) = read(request.headers()) {
-            request.extensions_mut().insert(Timeout(timeout));
+        // A timeout too long for the clock is no timeout.
+        let deadline =
+            read(request.headers()).and_then(|timeout| Instant::now().checked_add(timeout));
+        if let Some(deadline) = deadline {
+            request.extensions_mut().insert(Deadline(deadline));
         }
         self.0.call(request)
     }

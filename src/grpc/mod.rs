@@ -7,6 +7,7 @@
 //!
 //! Not here: what a call means (`cache`).
 
+mod admission;
 mod cache;
 mod capability;
 mod check;

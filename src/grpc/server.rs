@@ -19,7 +19,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
 use tokio_stream::{Stream, StreamExt};
 use tokio_util::sync::CancellationToken;
@@ -36,6 +36,7 @@ use crate::proto::v1::sessions_server::SessionsServer;
 use crate::proto::v1::status_server::StatusServer;
 use crate::proto::v1::watch_server::WatchServer;
 
+use super::admission::Admission;
 use super::cache::CacheService;
 use super::deadline::WithDeadline;
 use super::later::Later;
@@ -45,6 +46,12 @@ use super::status_service::StatusService;
 
 /// Calls at a time on one connection. The bound on all of them is `limits.inflight_calls`.
 const STREAMS: u32 = 1024;
+
+/// Connections at a time on one listener. One client needs one or two; each costs some tens of KiB.
+const CONNECTIONS: usize = 1024;
+
+/// A connection that has not said a word for that long is closed. Clients greet at once.
+const GREETING: Duration = Duration::from_secs(10);
 
 /// Windows that let a value of some MiB pass without stopping for a window update.
 const STREAM_WINDOW: u32 = 1 << 20;
@@ -143,9 +150,8 @@ pub async fn serve<S: Store>(
     if let Some(tcp) = listeners.tcp {
         tasks.spawn_draining("grpc tcp", async move {
             let incoming = TcpListenerStream::new(tcp).map(|stream| {
-                let stream = stream?;
-                stream.set_nodelay(true)?;
-                Ok(stream)
+                // Fails only where the peer is gone already, which is nobody else's concern.
+                stream.inspect(|stream| drop(stream.set_nodelay(true)))
             });
             accept_loop(incoming, routes, stop, draining).await;
         });
@@ -153,29 +159,56 @@ pub async fn serve<S: Store>(
     Ok(Health(reporter))
 }
 
-async fn accept_loop<IO>(
+/// A stream that tells when its peer has said something.
+trait Spoken: AsyncRead + AsyncWrite + Unpin + Send + 'static {
+    fn spoken(&self) -> impl Future<Output = io::Result<()>> + Send;
+}
+
+impl Spoken for TcpStream {
+    async fn spoken(&self) -> io::Result<()> {
+        self.readable().await
+    }
+}
+
+impl Spoken for UnixStream {
+    async fn spoken(&self) -> io::Result<()> {
+        self.readable().await
+    }
+}
+
+async fn accept_loop<IO: Spoken>(
     mut incoming: impl Stream<Item = io::Result<IO>> + Unpin,
     routes: Routes,
     stop: CancellationToken,
     draining: Draining,
-) where
-    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
+) {
     let graceful = GracefulShutdown::new();
     // Dropping the set drops the connections that outlive the grace.
     let mut connections = tokio::task::JoinSet::new();
     loop {
+        let full = connections.len() >= CONNECTIONS;
         let stream = tokio::select! {
             biased;
             () = stop.cancelled() => break,
             Some(_) = connections.join_next() => continue,
-            Some(stream) = incoming.next() => stream,
+            // A connection too many waits in the backlog until one ends.
+            Some(stream) = incoming.next(), if !full => stream,
         };
         match stream {
             Ok(stream) => {
-                let connection = graceful.watch(connection(stream, routes.clone()));
+                let (routes, inflight) = (routes.clone(), draining.inflight.clone());
+                let watcher = graceful.watcher();
+                let stop = stop.clone();
                 connections.spawn(async move {
-                    if let Err(error) = connection.await {
+                    let silent = tokio::select! {
+                        () = stop.cancelled() => true,
+                        spoken = tokio::time::timeout(GREETING, stream.spoken()) => spoken.is_err(),
+                    };
+                    if silent {
+                        return;
+                    }
+                    let served = watcher.watch(connection(stream, routes, inflight));
+                    if let Err(error) = served.await {
                         tracing::debug!("a connection ended with an error: {error}");
                     }
                 });
@@ -186,6 +219,7 @@ async fn accept_loop<IO>(
             }
         }
     }
+    draining.inflight.close();
     let drained = async {
         tokio::select! {
             () = graceful.shutdown() => {}
@@ -206,11 +240,15 @@ async fn accept_loop<IO>(
 type Connection<IO> = http2::Connection<TokioIo<IO>, TowerToHyperService<Http>, TokioExecutor>;
 type Http = tower::util::BoxCloneService<Request<Incoming>, http::Response<Body>, Infallible>;
 
-fn connection<IO>(stream: IO, routes: Routes) -> Connection<IO>
+fn connection<IO>(stream: IO, routes: Routes, inflight: Inflight) -> Connection<IO>
 where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let http = WithDeadline(routes)
+    let admission = Admission {
+        inner: routes,
+        inflight,
+    };
+    let http = WithDeadline(admission)
         .map_request(|request: Request<Incoming>| request.map(Body::new))
         .boxed_clone();
     http2::Builder::new(TokioExecutor::new())

@@ -36,7 +36,9 @@ pub(super) const fn code(cause: Cause) -> Code {
         | Cause::MasterNameUnknown
         | Cause::NoMajority
         | Cause::ShuttingDown => Code::Unavailable,
-        Cause::RedisOutOfMemory | Cause::Overloaded | Cause::StoreFull => Code::ResourceExhausted,
+        Cause::RedisOutOfMemory | Cause::Overloaded | Cause::AnswerTooLarge | Cause::StoreFull => {
+            Code::ResourceExhausted
+        }
         Cause::OutcomeUnknown => Code::Unknown,
         Cause::Deadline => Code::DeadlineExceeded,
         Cause::CapabilityMissing => Code::Unimplemented,

@@ -148,6 +148,11 @@ impl Key {
         Ok(Self(key))
     }
 
+    /// The same key in memory of its own, rather than in the message that it came in.
+    pub fn into_owned(self) -> Self {
+        Self(Bytes::copy_from_slice(&self.0))
+    }
+
     /// The key's bytes.
     pub fn as_bytes(&self) -> &Bytes {
         &self.0

@@ -47,6 +47,8 @@ pub enum Cause {
     Deadline,
     /// Too many calls are in flight in this vedetta.
     Overloaded,
+    /// The values asked for are more than one answer may hold.
+    AnswerTooLarge,
     /// The value does not fit the embedded store.
     StoreFull,
     /// This build does not do that yet.
@@ -102,6 +104,7 @@ impl Cause {
             Self::OutcomeUnknown => "OUTCOME_UNKNOWN",
             Self::Deadline => "DEADLINE",
             Self::Overloaded => "OVERLOADED",
+            Self::AnswerTooLarge => "ANSWER_TOO_LARGE",
             Self::StoreFull => "STORE_FULL",
             Self::CapabilityMissing => "CAPABILITY_MISSING",
             Self::ShuttingDown => "SHUTTING_DOWN",
@@ -112,7 +115,7 @@ impl Cause {
     /// Whose fault it is.
     pub const fn owner(self) -> Owner {
         match self {
-            Self::Deadline | Self::CapabilityMissing => Owner::Caller,
+            Self::Deadline | Self::AnswerTooLarge | Self::CapabilityMissing => Owner::Caller,
             Self::NoSession
             | Self::Overloaded
             | Self::StoreFull
@@ -161,6 +164,7 @@ impl Cause {
             | Self::RedisRefused
             | Self::OutcomeUnknown
             | Self::Deadline
+            | Self::AnswerTooLarge
             | Self::StoreFull
             | Self::CapabilityMissing
             | Self::Internal => None,

@@ -15,6 +15,8 @@ pub struct Metrics {
     agreeing: Gauge,
     /// Events that concern our master.
     pub(super) events: Counter,
+    /// Links that could not be made, or broke.
+    pub(super) failures: Counter,
 }
 
 impl Metrics {
@@ -32,7 +34,12 @@ impl Metrics {
             "vedetta_sentinel_events_total",
             "Events of the Sentinels about the master, each of which causes a poll"
         );
+        describe_counter!(
+            "vedetta_sentinel_failures_total",
+            "Links to Sentinels that could not be made or broke"
+        );
         Self {
+            failures: counter!("vedetta_sentinel_failures_total"),
             events: counter!("vedetta_sentinel_events_total"),
             up: sentinels
                 .iter()

@@ -16,7 +16,6 @@ mod topology;
 mod watcher;
 
 pub use metrics::Metrics;
-pub use reply::{Answer, Flags};
 pub use task::{Election, start};
-pub use topology::{SentinelView, Topology};
+pub use topology::SentinelView;
 pub use watcher::WatchSettings;

@@ -8,6 +8,7 @@
 //! Not here: talking to a Sentinel (`watcher`), believing it (`topology`).
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use crate::model::{Cause, Endpoint, Fault, Master};
 
@@ -25,6 +26,8 @@ pub struct Flags {
 /// One Sentinel's opinion.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
+    /// Which Sentinel says it: its run id, as `SENTINEL MYID` tells it.
+    pub id: Arc<str>,
     /// Who is master, since which config epoch.
     pub master: Master,
     /// In which state it is.
@@ -34,11 +37,14 @@ pub struct Answer {
 /// Reads the replies to `SENTINEL GET-MASTER-ADDR-BY-NAME` and `SENTINEL MASTER`.
 ///
 /// The address is taken from the first: during a failover the leader already answers the promoted replica there,
-/// while the second still describes the old master until the failover ends. The epoch is in the second.
+/// while the second still describes the old master until the failover ends. The epoch is in the second, which is
+/// asked before the first: what changes in between is seen as the new address at the old epoch, never as the old
+/// address at the new one.
 ///
 /// # Errors
 /// `MasterNameUnknown` if the Sentinel does not monitor the name; `SentinelsUnreachable` if it talks nonsense.
 pub fn read_answer(
+    id: &Arc<str>,
     name: &str,
     address: Option<&[String]>,
     master: &HashMap<String, String>,
@@ -59,6 +65,7 @@ pub fn read_answer(
         .ok_or_else(|| nonsense("config epoch"))?;
     let flags = master.get("flags").map_or("", String::as_str);
     Ok(Answer {
+        id: id.clone(),
         master: Master {
             endpoint: Endpoint {
                 host: host.clone(),
@@ -121,6 +128,7 @@ mod tests {
     fn the_address_comes_from_the_first_reply_and_the_epoch_from_the_second() {
         // As the leader of a failover answers between promotion and `+switch-master`.
         let answer = read_answer(
+            &"id".into(),
             "mymaster",
             Some(&["10.0.0.2".into(), "6380".into()]),
             &fields(&[
@@ -146,14 +154,16 @@ mod tests {
     #[test]
     fn an_answer_without_address_or_epoch_is_no_answer() {
         let whole = fields(&[("config-epoch", "1")]);
-        let unknown = read_answer("mymaster", None, &whole).expect_err("no such name");
+        let unknown =
+            read_answer(&"id".into(), "mymaster", None, &whole).expect_err("no such name");
         assert_eq!(unknown.cause, Cause::MasterNameUnknown);
         for (address, master) in [
             (vec!["h".to_owned()], &whole),
             (vec!["h".to_owned(), "p".to_owned()], &whole),
             (vec!["h".to_owned(), "1".to_owned()], &HashMap::new()),
         ] {
-            let fault = read_answer("mymaster", Some(&address), master).expect_err("nonsense");
+            let fault = read_answer(&"id".into(), "mymaster", Some(&address), master)
+                .expect_err("nonsense");
             assert_eq!(fault.cause, Cause::SentinelsUnreachable);
         }
     }

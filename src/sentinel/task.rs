@@ -6,6 +6,7 @@
 //! Not here: acting on it (`failover`).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
@@ -21,6 +22,9 @@ use super::watcher::{WatchSettings, Watcher};
 /// Reports that may wait for the topology. Watchers wait when it is full; it never is for long, because taking
 /// note of a report costs microseconds.
 const REPORTS: usize = 64;
+
+/// The topology is looked at again after that long, also without a report.
+const TICK: Duration = Duration::from_secs(1);
 
 /// What the Sentinels say as a whole.
 #[derive(Debug, Clone)]
@@ -51,6 +55,7 @@ pub fn start(
             reports: reports.clone(),
             hints: hints.clone(),
             events_heard: metrics.events.clone(),
+            failures: metrics.failures.clone(),
         };
         tasks.spawn("sentinel watcher", watcher.run());
     }
@@ -81,10 +86,17 @@ impl Owner {
         mut inbox: mpsc::Receiver<(usize, Result<Answer, Fault>)>,
         publish: watch::Sender<Election>,
     ) {
-        while let Some((seat, answer)) = inbox.recv().await {
-            self.waiting[seat] = false;
-            self.topology
-                .report(seat, answer, Instant::now().into_std());
+        loop {
+            match tokio::time::timeout(TICK, inbox.recv()).await {
+                Ok(Some((seat, answer))) => {
+                    self.waiting[seat] = false;
+                    self.topology
+                        .report(seat, answer, Instant::now().into_std());
+                }
+                Ok(None) => return,
+                // Nobody says anything: answers grow old.
+                Err(_) => {}
+            }
             let election = self.election();
             self.metrics.show(&election.views);
             self.tell(&election);

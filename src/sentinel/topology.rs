@@ -1,23 +1,28 @@
 //! From what several Sentinels say, who is master.
 //!
 //! Invariants: elected is only who a majority of the configured Sentinels names, at the same address and the same
-//! config epoch. The epoch of the elected master never falls, except after [`REGRESSION_GRACE`] of unbroken
-//! agreement on a lower one: then the Sentinels were rebuilt. Two majorities share a Sentinel, and a Sentinel's
-//! config epoch only grows, so two masters cannot both be elected at their epochs (guides: volume leases).
+//! config epoch. One Sentinel under two names counts once, and an answer older than [`ANSWER_LIFETIME`] not at all.
+//! A choice is *doubtful* if it would lower the epoch, move to another address without raising it, or if some
+//! Sentinel knows of a later epoch; it is followed only after [`DOUBT_GRACE`] of unbroken agreement. Two majorities
+//! share a Sentinel and its config epoch only grows, so two masters are not elected at one time, up to the lifetime
+//! of an answer.
 //!
 //! Not here: time and sockets. `now` is an argument.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use crate::model::{Cause, Endpoint, Fault, Master};
 
 use super::reply::Answer;
-#[cfg(test)]
-use super::reply::Flags;
 
-/// How long a majority must agree on a lower epoch before it is believed. Longer than any failover takes, short
-/// enough to recover from rebuilt Sentinels (whose epochs start at 0) without a restart.
-pub const REGRESSION_GRACE: Duration = Duration::from_secs(30);
+/// How long a majority must agree on a doubtful choice before it is followed. Longer than any failover takes, short
+/// enough to recover without a restart from Sentinels that were rebuilt (their epochs start at 0) or from one that
+/// was cut off with a view of its own.
+pub const DOUBT_GRACE: Duration = Duration::from_secs(30);
+
+/// How long an answer counts. The longest poll interval and the longest answer together, twice.
+pub const ANSWER_LIFETIME: Duration = Duration::from_secs(3);
 
 /// What one Sentinel last said.
 #[derive(Debug, Clone)]
@@ -37,7 +42,7 @@ pub struct SentinelView {
 pub struct Topology {
     views: Vec<SentinelView>,
     elected: Option<Master>,
-    regression: Option<(Master, Instant)>,
+    doubt: Option<(Master, Instant)>,
 }
 
 impl Topology {
@@ -58,7 +63,7 @@ impl Topology {
         Self {
             views,
             elected: None,
-            regression: None,
+            doubt: None,
         }
     }
 
@@ -77,6 +82,7 @@ impl Topology {
     /// # Errors
     /// Why nobody is: the most telling of the Sentinels' troubles, or `NoMajority`.
     pub fn elect(&mut self, now: Instant) -> Result<Master, Fault> {
+        self.expire(now);
         let result = self.decide(now);
         let agreed = result.as_ref().ok().or(self.elected.as_ref()).cloned();
         for view in &mut self.views {
@@ -98,47 +104,80 @@ impl Topology {
         self.views.len() / 2 + 1
     }
 
+    fn expire(&mut self, now: Instant) {
+        for view in &mut self.views {
+            let age = view.answered.map(|at| now.saturating_duration_since(at));
+            if view.answer.is_ok() && age.is_none_or(|age| age > ANSWER_LIFETIME) {
+                view.answer = Err(Fault::not_applied(
+                    Cause::SentinelsUnreachable,
+                    "its last answer is too old",
+                ));
+            }
+        }
+    }
+
     fn decide(&mut self, now: Instant) -> Result<Master, Fault> {
         let Some(candidate) = self.majority_choice() else {
-            self.regression = None;
+            self.doubt = None;
             return Err(self.trouble());
         };
-        let floor = self.elected.as_ref().map_or(0, |master| master.epoch);
-        if candidate.epoch < floor && !self.regression_ripe(&candidate, now) {
+        if self.elected.as_ref() != Some(&candidate)
+            && let Some(reason) = self.doubt_about(&candidate)
+            && !self.doubt_is_over(&candidate, now)
+        {
             return Err(Fault::not_applied(
                 Cause::NoMajority,
                 format!(
-                    "the Sentinels agree on {} at config epoch {}, lower than the {floor} seen before",
+                    "the Sentinels agree on {} at config epoch {}, but {reason}",
                     candidate.endpoint, candidate.epoch
                 ),
             ));
         }
-        self.regression = None;
+        self.doubt = None;
         self.elected = Some(candidate.clone());
         Ok(candidate)
     }
 
+    fn answers(&self) -> impl Iterator<Item = &Answer> {
+        self.views
+            .iter()
+            .filter_map(|view| view.answer.as_ref().ok())
+    }
+
     fn majority_choice(&self) -> Option<Master> {
-        let answers = || {
-            self.views
-                .iter()
-                .filter_map(|view| view.answer.as_ref().ok())
-        };
-        answers()
+        self.answers()
             .map(|answer| &answer.master)
             .find(|master| {
-                answers().filter(|answer| answer.master == **master).count() >= self.majority()
+                let voters: BTreeSet<&str> = self
+                    .answers()
+                    .filter(|answer| answer.master == **master)
+                    .map(|answer| &*answer.id)
+                    .collect();
+                voters.len() >= self.majority()
             })
             .cloned()
     }
 
-    fn regression_ripe(&mut self, candidate: &Master, now: Instant) -> bool {
-        match &self.regression {
+    fn doubt_about(&self, candidate: &Master) -> Option<String> {
+        let later = self.answers().map(|answer| answer.master.epoch).max();
+        if let Some(later) = later.filter(|later| *later > candidate.epoch) {
+            return Some(format!("one of them knows of epoch {later}"));
+        }
+        let elected = self.elected.as_ref()?;
+        if candidate.epoch < elected.epoch {
+            return Some(format!("epoch {} was seen before", elected.epoch));
+        }
+        let moved = candidate.epoch == elected.epoch && candidate.endpoint != elected.endpoint;
+        moved.then(|| format!("the same epoch belonged to {}", elected.endpoint))
+    }
+
+    fn doubt_is_over(&mut self, candidate: &Master, now: Instant) -> bool {
+        match &self.doubt {
             Some((master, since)) if master == candidate => {
-                now.saturating_duration_since(*since) >= REGRESSION_GRACE
+                now.saturating_duration_since(*since) >= DOUBT_GRACE
             }
             _ => {
-                self.regression = Some((candidate.clone(), now));
+                self.doubt = Some((candidate.clone(), now));
                 false
             }
         }
@@ -155,7 +194,11 @@ impl Topology {
         if self.views.len() - silent >= self.majority() {
             return Fault::not_applied(
                 Cause::NoMajority,
-                format!("the Sentinels disagree: {}", self.opinions()),
+                format!(
+                    "{} different Sentinels must agree: {}",
+                    self.majority(),
+                    self.opinions()
+                ),
             );
         }
         let telling = [
@@ -179,7 +222,7 @@ impl Topology {
         Fault::not_applied(
             cause,
             format!(
-                "{} of {} Sentinels answer, {} are needed; {example}",
+                "{} of {} Sentinels name a master, {} must agree; {example}",
                 self.views.len() - silent,
                 self.views.len(),
                 self.majority()
@@ -203,27 +246,27 @@ impl Topology {
     }
 }
 
-/// An opinion without any trouble, for tests of this room.
-#[cfg(test)]
-pub(super) fn opinion(port: u16, epoch: u64) -> Answer {
-    Answer {
-        master: Master {
-            endpoint: Endpoint {
-                host: "10.0.0.1".to_owned(),
-                port,
-            },
-            epoch,
-        },
-        flags: Flags::default(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::reply::Flags;
     use super::*;
 
     const A: u16 = 1;
     const B: u16 = 2;
+
+    fn opinion(id: &str, port: u16, epoch: u64) -> Answer {
+        Answer {
+            id: id.into(),
+            master: Master {
+                endpoint: Endpoint {
+                    host: "10.0.0.1".to_owned(),
+                    port,
+                },
+                epoch,
+            },
+            flags: Flags::default(),
+        }
+    }
 
     /// `None` is a Sentinel that does not answer.
     type Says = Option<(u16, u64)>;
@@ -231,7 +274,7 @@ mod tests {
     fn say(topology: &mut Topology, says: [Says; 3], now: Instant) -> Result<(u16, u64), Cause> {
         for (seat, said) in says.into_iter().enumerate() {
             let answer = match said {
-                Some((port, epoch)) => Ok(opinion(port, epoch)),
+                Some((port, epoch)) => Ok(opinion(&format!("id{seat}"), port, epoch)),
                 None => Err(Fault::not_applied(Cause::SentinelsUnreachable, "silent")),
             };
             topology.report(seat, answer, now);
@@ -289,21 +332,63 @@ mod tests {
         let rebuilt = [Some((B, 0)); 3];
         assert_eq!(say(&mut topology, [Some((A, 5)); 3], start), Ok((A, 5)));
         assert_eq!(say(&mut topology, rebuilt, start), Err(Cause::NoMajority));
-        let almost = start + REGRESSION_GRACE - Duration::from_millis(1);
+        let almost = start + DOUBT_GRACE - Duration::from_millis(1);
         assert_eq!(say(&mut topology, rebuilt, almost), Err(Cause::NoMajority));
         // An interruption starts the grace again.
-        assert_eq!(
-            say(&mut topology, [None; 3], almost),
-            Err(Cause::SentinelsUnreachable)
-        );
-        assert_eq!(
-            say(&mut topology, rebuilt, start + REGRESSION_GRACE),
-            Err(Cause::NoMajority)
-        );
-        assert_eq!(
-            say(&mut topology, rebuilt, start + REGRESSION_GRACE * 2),
-            Ok((B, 0))
-        );
+        let silence = say(&mut topology, [None; 3], almost);
+        assert_eq!(silence, Err(Cause::SentinelsUnreachable));
+        let again = start + DOUBT_GRACE;
+        assert_eq!(say(&mut topology, rebuilt, again), Err(Cause::NoMajority));
+        let over = again + DOUBT_GRACE;
+        assert_eq!(say(&mut topology, rebuilt, over), Ok((B, 0)));
+    }
+
+    #[test]
+    fn a_start_in_the_middle_of_a_failover_waits_for_its_end() {
+        let mut topology = three();
+        let start = Instant::now();
+        let middle = [Some((B, 2)), Some((A, 1)), Some((A, 1))];
+        assert_eq!(say(&mut topology, middle, start), Err(Cause::NoMajority));
+        let end = [Some((B, 2)), Some((B, 2)), Some((A, 1))];
+        assert_eq!(say(&mut topology, end, start), Ok((B, 2)));
+        // One that is cut off with a view of its own does not block a start for ever.
+        let mut other = three();
+        assert_eq!(say(&mut other, middle, start), Err(Cause::NoMajority));
+        assert_eq!(say(&mut other, middle, start + DOUBT_GRACE), Ok((A, 1)));
+    }
+
+    #[test]
+    fn another_address_at_the_same_epoch_is_doubtful() {
+        let mut topology = three();
+        let start = Instant::now();
+        assert_eq!(say(&mut topology, [Some((A, 1)); 3], start), Ok((A, 1)));
+        let moved = [Some((B, 1)); 3];
+        assert_eq!(say(&mut topology, moved, start), Err(Cause::NoMajority));
+        assert_eq!(say(&mut topology, moved, start + DOUBT_GRACE), Ok((B, 1)));
+    }
+
+    #[test]
+    fn one_sentinel_under_two_names_is_one_voice() {
+        let mut topology = three();
+        let now = Instant::now();
+        for seat in [0, 1] {
+            topology.report(seat, Ok(opinion("same", A, 1)), now);
+        }
+        let fault = topology.elect(now).expect_err("one voice of three");
+        assert_eq!(fault.cause, Cause::NoMajority);
+        topology.report(2, Ok(opinion("other", A, 1)), now);
+        assert!(topology.elect(now).is_ok());
+    }
+
+    #[test]
+    fn an_old_answer_does_not_count() {
+        let mut topology = three();
+        let start = Instant::now();
+        assert_eq!(say(&mut topology, [Some((A, 1)); 3], start), Ok((A, 1)));
+        assert!(topology.elect(start + ANSWER_LIFETIME).is_ok());
+        let late = start + ANSWER_LIFETIME + Duration::from_millis(1);
+        let fault = topology.elect(late).expect_err("too old");
+        assert_eq!(fault.cause, Cause::SentinelsUnreachable);
     }
 
     #[test]
@@ -323,8 +408,10 @@ mod tests {
     #[test]
     fn views_tell_who_agrees() {
         let mut topology = three();
+        let now = Instant::now();
+        assert_eq!(say(&mut topology, [Some((A, 1)); 3], now), Ok((A, 1)));
         let says = [Some((A, 1)), Some((B, 2)), Some((A, 1))];
-        assert_eq!(say(&mut topology, says, Instant::now()), Ok((A, 1)));
+        assert_eq!(say(&mut topology, says, now), Ok((A, 1)));
         let agrees: Vec<bool> = topology.views().iter().map(|view| view.agrees).collect();
         assert_eq!(agrees, [true, false, true]);
     }

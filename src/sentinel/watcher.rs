@@ -22,6 +22,7 @@ use rand::Rng;
 use secrecy::ExposeSecret;
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio_rustls::rustls::ClientConfig;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::backoff::Backoff;
 use crate::config::SentinelConfig;
@@ -66,6 +67,7 @@ pub(super) struct Watcher {
     /// Raised by any watcher that heard an event.
     pub(super) hints: Arc<watch::Sender<u64>>,
     pub(super) events_heard: Counter,
+    pub(super) failures: Counter,
 }
 
 impl Watcher {
@@ -74,16 +76,16 @@ impl Watcher {
         let mut backoff = Backoff::new();
         loop {
             let fault = match self.connect().await {
-                Ok(client) => {
-                    backoff.reset();
-                    let fault = self.watch(&client).await;
-                    // Not waited for: quitting a dead connection can take seconds.
-                    drop(client);
-                    fault
-                }
+                Ok(link) => self.watch(&link, &mut backoff).await,
                 Err(fault) => fault,
             };
-            tracing::debug!(sentinel = %self.endpoint, reason = fault.cause.reason(), "{}", fault.detail);
+            self.failures.increment(1);
+            tracing::debug!(
+                sentinel = %self.endpoint,
+                reason = fault.cause.reason(),
+                "{}",
+                fault.detail
+            );
             if self.reports.send((self.seat, Err(fault))).await.is_err() {
                 return;
             }
@@ -91,10 +93,14 @@ impl Watcher {
         }
     }
 
-    async fn connect(&self) -> Result<SubscriberClient, Fault> {
+    async fn connect(&self) -> Result<Link, Fault> {
         let client = self.client();
-        match tokio::time::timeout(CONNECT_LIMIT * 2, client.init()).await {
-            Ok(Ok(_router)) => Ok(client),
+        let link = Link {
+            _router: AbortOnDropHandle::new(client.connect()),
+            client,
+        };
+        match tokio::time::timeout(CONNECT_LIMIT * 2, link.client.wait_for_connect()).await {
+            Ok(Ok(())) => Ok(link),
             Ok(Err(error)) => Err(self.diagnose(fault(&error)).await),
             Err(_) => {
                 let fault = silent("accepts connections but does not answer");
@@ -157,28 +163,43 @@ impl Watcher {
     }
 
     /// Returns when the connection is no longer of use.
-    async fn watch(&self, client: &SubscriberClient) -> Fault {
-        let mut events = client.message_rx();
-        if self.settings.sentinel.events
-            && let Err(error) = client.psubscribe(EVENTS.to_vec()).await
-        {
-            return fault(&error);
-        }
+    async fn watch(&self, link: &Link, backoff: &mut Backoff) -> Fault {
+        let mut events = link.client.message_rx();
+        let id = match answered(self.introduce(&link.client)).await {
+            Ok(id) => id,
+            Err(fault) => return fault,
+        };
         let mut hints = self.hints.subscribe();
         loop {
             // Before the poll: a hint that comes while it runs asks for another one.
             hints.mark_unchanged();
-            let answer = match self.poll(client).await {
+            let answer = match answered(self.poll(&link.client, &id)).await {
                 Ok(answer) => Ok(answer),
                 // The Sentinel is there and will say the same for a while: keep the connection.
                 Err(fault) if fault.cause == Cause::MasterNameUnknown => Err(fault),
                 Err(fault) => return fault,
             };
+            backoff.reset();
             if self.reports.send((self.seat, answer)).await.is_err() {
                 return silent("the process is stopping");
             }
             self.wait(&mut events, &mut hints).await;
         }
+    }
+
+    /// Subscribes, and asks for the Sentinel's own id, by which it counts once under whatever name.
+    async fn introduce(&self, client: &SubscriberClient) -> Result<Arc<str>, Fault> {
+        if self.settings.sentinel.events {
+            client
+                .psubscribe(EVENTS.to_vec())
+                .await
+                .map_err(|error| fault(&error))?;
+        }
+        client
+            .custom::<String, _>(fred::cmd!("SENTINEL"), vec!["MYID"])
+            .await
+            .map(Into::into)
+            .map_err(|error| fault(&error))
     }
 
     /// Waits for the next reason to poll: an event here, a hint of another watcher, or the interval.
@@ -228,20 +249,19 @@ impl Watcher {
         ours
     }
 
-    async fn poll(&self, client: &SubscriberClient) -> Result<Answer, Fault> {
+    async fn poll(&self, client: &SubscriberClient, id: &Arc<str>) -> Result<Answer, Fault> {
         let name = self.settings.sentinel.master_name.as_str();
-        // Both are queued before either is answered, so they travel together.
-        let (address, master) = tokio::join!(
-            client.custom::<Option<Vec<String>>, _>(
-                fred::cmd!("SENTINEL"),
-                vec!["GET-MASTER-ADDR-BY-NAME", name],
-            ),
+        // Both are queued before either is answered, so they travel together and in this order.
+        let (master, address) = tokio::join!(
             client.custom::<HashMap<String, String>, _>(
                 fred::cmd!("SENTINEL"),
                 vec!["MASTER", name],
             ),
+            client.custom::<Option<Vec<String>>, _>(
+                fred::cmd!("SENTINEL"),
+                vec!["GET-MASTER-ADDR-BY-NAME", name],
+            ),
         );
-        let address = address.map_err(|error| fault(&error))?;
         let master = match master {
             Ok(master) => master,
             Err(error) if error.details().contains("No such master") => {
@@ -249,8 +269,23 @@ impl Watcher {
             }
             Err(error) => return Err(fault(&error)),
         };
-        read_answer(name, address.as_deref(), &master)
+        let address = address.map_err(|error| fault(&error))?;
+        read_answer(id, name, address.as_deref(), &master)
     }
+}
+
+/// A connection. Dropping the client alone would leave its router, and with it the socket, alive for as long as TCP
+/// is.
+struct Link {
+    client: SubscriberClient,
+    _router: AbortOnDropHandle<Result<(), fred::error::Error>>,
+}
+
+/// Bounds an exchange with a Sentinel, whatever fred's own timeouts do.
+async fn answered<T>(exchange: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
+    tokio::time::timeout(ANSWER_LIMIT * 2, exchange)
+        .await
+        .unwrap_or_else(|_| Err(silent("has stopped to answer")))
 }
 
 fn silent(detail: &str) -> Fault {
@@ -266,5 +301,7 @@ fn fault(error: &fred::error::Error) -> Fault {
         _ if denied.iter().any(|word| details.contains(word)) => Cause::SentinelAuthFailed,
         _ => Cause::SentinelsUnreachable,
     };
-    Fault::not_applied(cause, details.to_owned())
+    // Without the arguments that a Sentinel repeats for a command that it does not know.
+    let words = details.split(", with args beginning").next();
+    Fault::not_applied(cause, words.unwrap_or_default())
 }

@@ -1,7 +1,7 @@
 //! Commands to be sent in one write, and the replies to them.
 //!
-//! Invariants: a script travels by its SHA-1 first, and with its source only after the server said that it does
-//! not have it, which proves that it did not run.
+//! Invariants: commands execute in the order in which they were appended. A single script call travels by its SHA-1,
+//! and again with its source only after the server said that it does not have it, which proves that it did not run.
 //!
 //! Not here: sending (`session`).
 
@@ -164,24 +164,39 @@ impl Batch {
         self.commands.is_empty()
     }
 
-    /// The whole batch, scripts by hash.
+    /// The whole batch. A single script call goes by its hash; where there is more than one command, the first call
+    /// of each script carries its source, since a call that was sent again would have lost its place in the order.
     pub(super) fn pipeline(&self) -> Pipeline {
         let mut pipeline = redis::pipe();
+        let mut sent: Vec<&str> = Vec::new();
         for command in &self.commands {
-            pipeline.add_command(command.packed.clone());
+            match &command.script {
+                Some(call) if self.commands.len() > 1 && !sent.contains(&call.source) => {
+                    sent.push(call.source);
+                    pipeline.add_command(call.with_source());
+                }
+                _ => {
+                    pipeline.add_command(command.packed.clone());
+                }
+            }
         }
         pipeline
     }
 
-    /// The script calls at these places, with their source.
-    pub(super) fn pipeline_with_source(&self, places: &[usize]) -> Pipeline {
+    /// The batch with the source of its script, if it is a single script call.
+    pub(super) fn with_source(&self) -> Option<Pipeline> {
+        let [command] = self.commands.as_slice() else {
+            return None;
+        };
         let mut pipeline = redis::pipe();
-        for place in places {
-            if let Some(call) = &self.commands[*place].script {
-                pipeline.add_command(eval("EVAL", call.source, call.keys, &call.arguments));
-            }
-        }
-        pipeline
+        pipeline.add_command(command.script.as_ref()?.with_source());
+        Some(pipeline)
+    }
+}
+
+impl ScriptCall {
+    fn with_source(&self) -> Cmd {
+        eval("EVAL", self.source, self.keys, &self.arguments)
     }
 }
 
@@ -227,7 +242,7 @@ impl Reply {
                     .collect(),
             ),
             Value::ServerError(error) => Self::Failed(error::classify(&error.into(), effect)),
-            other => Self::Failed(error::unexpected(&other)),
+            other => Self::Failed(error::unexpected(&other, effect)),
         }
     }
 }

@@ -17,6 +17,10 @@ pub(super) fn classify(error: &RedisError, effect: Effect) -> Fault {
         return Fault::not_applied(cause, describe(error));
     }
     match error.kind() {
+        ErrorKind::RESP3NotSupported => Fault::not_applied(
+            Cause::RedisRefused,
+            "the node does not speak RESP3; Redis 6.2 or later is needed",
+        ),
         ErrorKind::AuthenticationFailed => {
             Fault::not_applied(Cause::RedisAuthFailed, describe(error))
         }
@@ -37,15 +41,22 @@ pub(super) fn classify(error: &RedisError, effect: Effect) -> Fault {
     }
 }
 
-/// A reply of a shape that no command of ours has.
-pub(super) fn unexpected(value: &Value) -> Fault {
+/// A reply of a shape that no command of ours has. Of a write it proves nothing.
+pub(super) fn unexpected(value: &Value, effect: Effect) -> Fault {
     let shape = match value {
         Value::Map(_) => "a map",
         Value::Double(_) => "a double",
         Value::Push { .. } => "a push",
         _ => "an unknown shape",
     };
-    Fault::not_applied(Cause::RedisRefused, format!("Redis answered with {shape}"))
+    Fault {
+        cause: Cause::RedisRefused,
+        applied: match effect {
+            Effect::Read => Applied::No,
+            Effect::Write => Applied::Unknown,
+        },
+        detail: format!("Redis answered with {shape}"),
+    }
 }
 
 /// Whether the server said that it does not have the script, hence did not run it.
@@ -66,10 +77,14 @@ fn from_code(code: &str) -> Option<Cause> {
     })
 }
 
-/// The server's words. They can hold a user name, never a password or a value.
+/// The server's words, without the arguments that it repeats for a command that it does not know: they hold keys and
+/// values.
 fn describe(error: &RedisError) -> String {
     match (error.code(), error.detail()) {
-        (Some(code), Some(detail)) => format!("Redis says {code} {detail}"),
+        (Some(code), Some(detail)) => {
+            let words = detail.split(", with args beginning").next();
+            format!("Redis says {code} {}", words.unwrap_or_default())
+        }
         (Some(code), None) => format!("Redis says {code}"),
         (None, _) => format!("Redis says: {error}"),
     }
@@ -101,6 +116,13 @@ mod tests {
             let fault = classify(&server_error(line), Effect::Write);
             assert_eq!((fault.cause, fault.applied), (cause, Applied::No), "{line}");
         }
+    }
+
+    #[test]
+    fn arguments_that_the_server_repeats_are_not_repeated() {
+        let line = "ERR unknown command 'UNLINK', with args beginning with: 'c::secret' ";
+        let fault = classify(&server_error(line), Effect::Write);
+        assert_eq!(fault.detail, "Redis says ERR unknown command 'UNLINK'");
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! it ends it stays ended and says why. Nothing is sent twice, except commands that provably did not execute
 //! (NOSCRIPT).
 //!
-//! Not here: which node to dial and when (`failover`), what the commands mean (`cache::redis`).
+//! Not here: which node to dial and when (`failover`), what the commands mean (`cache::remote`).
 
 mod batch;
 mod error;

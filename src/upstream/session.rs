@@ -7,6 +7,7 @@
 //! Not here: tracking and leases, which come with the near cache; reconnecting (`failover`).
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use redis::aio::{ConnectionLike, MultiplexedConnection};
@@ -60,6 +61,7 @@ pub struct Session {
     generation: u64,
     connection: MultiplexedConnection,
     ended: Arc<watch::Sender<Ended>>,
+    verified: AtomicBool,
     metrics: Arc<Metrics>,
     // The driver owns the socket: dropping the session closes it.
     _driver: AbortOnDropHandle<()>,
@@ -132,12 +134,22 @@ impl Session {
         )
         .await
         .map_err(|error| handshake_fault(&master.endpoint, &error))?;
+        let driver = {
+            let (ended, endpoint) = (ended.clone(), master.endpoint.clone());
+            async move {
+                driver.await;
+                // Some errors of the socket end the driver without the push above.
+                let detail = format!("the link to {endpoint} is gone");
+                end(&ended, Cause::RedisUnreachable, detail);
+            }
+        };
         let driver = settings.tasks.spawn("redis session", driver);
         let session = Self {
             master,
             generation,
             connection,
             ended,
+            verified: AtomicBool::new(true),
             metrics: settings.metrics.clone(),
             _driver: AbortOnDropHandle::new(driver),
         };
@@ -153,6 +165,16 @@ impl Session {
     /// Raised with every session of this process.
     pub fn generation(&self) -> u64 {
         self.generation
+    }
+
+    /// Whether its node is the elected master at this moment. Only `failover` knows.
+    pub fn is_verified(&self) -> bool {
+        self.verified.load(Ordering::Relaxed)
+    }
+
+    /// Takes note of whether its node is the elected master.
+    pub fn set_verified(&self, verified: bool) {
+        self.verified.store(verified, Ordering::Relaxed);
     }
 
     /// Why it ended, if it did.
@@ -183,7 +205,7 @@ impl Session {
             return Err(Fault::not_applied(Cause::NoSession, fault.detail));
         }
         let began = Instant::now();
-        let result = self.execute_scripts(batch).await;
+        let result = self.send(batch).await;
         self.metrics
             .answered(batch.operation, began.elapsed().as_secs_f64());
         let replies = result.map_err(|error| {
@@ -203,24 +225,18 @@ impl Session {
         Ok(replies)
     }
 
-    async fn execute_scripts(&self, batch: &Batch) -> redis::RedisResult<Vec<Value>> {
+    /// Sends the batch, and a single script call that the node does not know once more with its source.
+    async fn send(&self, batch: &Batch) -> redis::RedisResult<Vec<Value>> {
         let mut connection = self.connection.clone();
-        let mut values = connection
+        let values = connection
             .req_packed_commands(&batch.pipeline(), 0, batch.len())
             .await?;
-        let missing: Vec<usize> = (0..values.len())
-            .filter(|place| is_missing_script(&values[*place]))
-            .collect();
-        if !missing.is_empty() {
-            let pipeline = batch.pipeline_with_source(&missing);
-            let again = connection
-                .req_packed_commands(&pipeline, 0, missing.len())
-                .await?;
-            for (place, value) in missing.into_iter().zip(again) {
-                values[place] = value;
+        match batch.with_source() {
+            Some(again) if values.first().is_some_and(is_missing_script) => {
+                connection.req_packed_commands(&again, 0, batch.len()).await
             }
+            _ => Ok(values),
         }
-        Ok(values)
     }
 
     /// Heartbeats until the session ends.
@@ -234,9 +250,12 @@ impl Session {
             let limit = HEARTBEAT_LIMIT.saturating_sub(last_answer.elapsed());
             match tokio::time::timeout(limit, self.check_role()).await {
                 Ok(Ok(())) => last_answer = Instant::now(),
-                // A slow script or a loading node still answers; only silence ends the session.
                 Ok(Err(fault)) if fault.cause == Cause::NotAMaster => {
-                    self.end(fault.cause, fault.detail)
+                    self.end(fault.cause, fault.detail);
+                }
+                // A busy or loading node answers; only silence ends the session.
+                Ok(Err(fault)) if matches!(fault.cause, Cause::RedisBusy | Cause::RedisLoading) => {
+                    last_answer = Instant::now();
                 }
                 Ok(Err(_)) if last_answer.elapsed() < HEARTBEAT_LIMIT => {}
                 Ok(Err(_)) | Err(_) => self.end(

@@ -1,10 +1,12 @@
 //! Metrics, probes and the shown configuration.
 
 use std::io::Write;
+use std::net::TcpStream;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use crate::client::Client;
-use crate::support::{SentinelSet, Vedetta};
+use crate::support::{SentinelSet, Vedetta, wait};
 
 /// Checks a scrape as Prometheus's own tool does.
 fn promtool(metrics: &str) {
@@ -90,4 +92,22 @@ fn the_shown_configuration_masks_secrets() {
         assert!(!shown.contains(secret), "{shown}");
         assert!(!vedetta.output().contains(secret), "{}", vedetta.output());
     }
+}
+
+/// The admin port is on the network: whoever opens connections there and says nothing must not keep the kubelet out.
+#[test]
+fn silent_connections_do_not_keep_probes_out() {
+    let vedetta = Vedetta::start(&[], &[]);
+    let silent: Vec<TcpStream> = (0..100)
+        .map(|_| TcpStream::connect(vedetta.admin()).expect("connect"))
+        .collect();
+    wait::until(
+        "a probe gets through",
+        Duration::from_secs(30),
+        || match vedetta.admin_get("/livez") {
+            Ok((200, _)) => Ok(()),
+            other => Err(format!("{other:?}")),
+        },
+    );
+    drop(silent);
 }

@@ -121,6 +121,43 @@ impl Client {
         })
     }
 
+    /// What came of each key of a batch: `hit`, `miss` or the reason of its error.
+    pub(crate) fn get_many(&self, cache: &str, keys: &[&str]) -> Result<Vec<String>, Failure> {
+        use v1::get_many_response::item::Result as Found;
+        let request = self.request(v1::GetManyRequest {
+            cache: cache.to_owned(),
+            tenant: self.tenant.clone(),
+            keys: keys
+                .iter()
+                .map(|key| Bytes::copy_from_slice(key.as_bytes()))
+                .collect(),
+            ..v1::GetManyRequest::default()
+        });
+        let mut client = self.cache().max_decoding_message_size(usize::MAX);
+        let answer = self.run(client.get_many(request))?;
+        let outcome = |item: v1::get_many_response::Item| match item.result {
+            Some(Found::Hit(_)) => "hit".to_owned(),
+            Some(Found::Miss(_)) => "miss".to_owned(),
+            Some(Found::Error(error)) => error.reason,
+            None => "nothing".to_owned(),
+        };
+        Ok(answer.items.into_iter().map(outcome).collect())
+    }
+
+    /// What is proven about the age of an entry that is there.
+    pub(crate) fn freshness(&self, cache: &str, key: &str) -> v1::Freshness {
+        let request = self.request(v1::GetRequest {
+            cache: cache.to_owned(),
+            tenant: self.tenant.clone(),
+            key: Bytes::copy_from_slice(key.as_bytes()),
+            ..v1::GetRequest::default()
+        });
+        match self.run(self.cache().get(request)).expect("get").result {
+            Some(v1::get_response::Result::Hit(hit)) => hit.freshness(),
+            other => panic!("no hit: {other:?}"),
+        }
+    }
+
     /// The text of an entry that is there and not null.
     pub(crate) fn text(&self, cache: &str, key: &str) -> Option<String> {
         let value = self.get(cache, key).expect("get")??;
@@ -146,6 +183,31 @@ impl Client {
         let deadline = v1::expiry::When::Deadline(prost_types::Timestamp { seconds, nanos: 0 });
         let value = v1::put_request::Content::Value(Bytes::from_static(b"v"));
         self.put_content(cache, key, value, Some(deadline))
+    }
+
+    /// Two values for one key in one batch: the first keeps the expiry, the second does not ask.
+    pub(crate) fn put_keeping_then_plain(
+        &self,
+        cache: &str,
+        key: &str,
+        first: &'static str,
+        last: &'static str,
+    ) -> Result<(), Failure> {
+        let item = |value: &'static str, when| v1::put_many_request::Item {
+            key: Bytes::copy_from_slice(key.as_bytes()),
+            content: Some(v1::put_many_request::item::Content::Value(value.into())),
+            expiry: Some(v1::Expiry { when: Some(when) }),
+            ..v1::put_many_request::Item::default()
+        };
+        let request = self.request(v1::PutManyRequest {
+            cache: cache.to_owned(),
+            items: vec![
+                item(first, v1::expiry::When::Keep(v1::expiry::Keep {})),
+                item(last, v1::expiry::When::None(v1::NoExpiry {})),
+            ],
+            ..v1::PutManyRequest::default()
+        });
+        self.run(self.cache().put_many(request)).map(|_| ())
     }
 
     /// Takes an entry's expiry away.

@@ -50,14 +50,7 @@ fn a_write_whose_link_breaks_is_in_doubt_and_a_read_is_not() {
     let write = std::thread::spawn(move || Client::connect(api).put("c", "k", "v2"));
     let read = std::thread::spawn(move || Client::connect(api).get("c", "k"));
     wait::until("both calls are in flight", WITHIN, || {
-        let (_, metrics) = vedetta
-            .admin_get("/metrics")
-            .map_err(|error| error.to_string())?;
-        if metrics.contains("\nvedetta_inflight_requests 2\n") {
-            Ok(())
-        } else {
-            Err("not both".to_owned())
-        }
+        vedetta.metric("vedetta_inflight_requests 2")
     });
     redis.kill9();
     let write = write.join().expect("writer").expect_err("a broken link");
@@ -125,4 +118,113 @@ fn a_demoted_node_is_left() {
             .put("c", "k", "v3")
             .map_err(|failure| format!("{failure:?}"))
     });
+}
+
+/// A clear of a raw cache that stops half way has removed something, and says that nobody knows what.
+#[test]
+fn a_clear_that_stops_half_way_is_in_doubt() {
+    let redis = Redis::start(&RedisOptions {
+        lines: vec!["enable-debug-command yes".to_owned()],
+        ..RedisOptions::default()
+    });
+    let address = redis.address().to_string();
+    let environment = [
+        ("REDIS_ADDRESS", address.as_str()),
+        ("VEDETTA_CACHES", "raw:raw"),
+    ];
+    let vedetta = Vedetta::start(&[], &environment);
+    let api = vedetta.api();
+    redis.cli(&["DEBUG", "POPULATE", "300000", "raw:", "10"]);
+    let clear = std::thread::spawn(move || Client::connect(api).clear("raw"));
+    wait::until("something is gone", WITHIN, || {
+        let left: u64 = redis
+            .cli(&["DBSIZE"])
+            .parse()
+            .map_err(|error| format!("{error}"))?;
+        if left < 300_000 {
+            Ok(())
+        } else {
+            Err(format!("{left} are left"))
+        }
+    });
+    redis.cli(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
+    let failure = clear.join().expect("clear").expect_err("a broken link");
+    assert_eq!(
+        (failure.code, failure.reason.as_str()),
+        (Code::Unknown, "OUTCOME_UNKNOWN")
+    );
+    assert_eq!(failure.applied, "UNKNOWN");
+}
+
+/// The items of a batch execute in order, also on a node that does not know the scripts.
+#[test]
+fn a_batch_keeps_its_order_without_the_scripts() {
+    let redis = Redis::start(&RedisOptions::default());
+    let address = redis.address().to_string();
+    let environment = [
+        ("REDIS_ADDRESS", address.as_str()),
+        ("VEDETTA_CACHES", "raw:raw"),
+    ];
+    let vedetta = Vedetta::start(&[], &environment);
+    let client = Client::connect(vedetta.api());
+    for cache in ["raw", "framed"] {
+        for _ in 0..2 {
+            redis.cli(&["SCRIPT", "FLUSH"]);
+            // The first needs a script in both encodings, the second only in the framed one.
+            assert_eq!(
+                client.put_keeping_then_plain(cache, "k", "first", "last"),
+                Ok(())
+            );
+            assert_eq!(client.text(cache, "k").as_deref(), Some("last"), "{cache}");
+        }
+    }
+}
+
+/// One caller's many large values are no reason to keep everybody waiting, or to fill the memory.
+#[test]
+fn an_answer_that_would_be_too_large_is_refused_by_item() {
+    let redis = Redis::start(&RedisOptions::default());
+    let address = redis.address().to_string();
+    for environment in [&[("REDIS_ADDRESS", address.as_str())][..], &[]] {
+        let vedetta = Vedetta::start(&[], environment);
+        let client = Client::connect(vedetta.api());
+        assert_eq!(client.put("c", "large", &"x".repeat(12 << 20)), Ok(()));
+        assert_eq!(client.put("c", "small", "x"), Ok(()));
+        let keys = ["large", "large", "large", "small", "missing"];
+        let outcomes = client.get_many("c", &keys).expect("GetMany");
+        let expected = ["hit", "hit", "ANSWER_TOO_LARGE", "hit", "miss"];
+        assert_eq!(outcomes, expected);
+    }
+}
+
+/// Calls that are being uploaded or answered slowly count as calls in flight.
+#[test]
+fn calls_over_the_bound_are_refused_and_counted() {
+    let mut redis = Redis::start(&RedisOptions::default());
+    let address = redis.address().to_string();
+    let environment = [
+        ("REDIS_ADDRESS", address.as_str()),
+        ("VEDETTA_REDIS_COMMAND_TIMEOUT", "10s"),
+        ("VEDETTA_LIMITS_INFLIGHT_CALLS", "1"),
+    ];
+    let vedetta = Vedetta::start(&[], &environment);
+    let api = vedetta.api();
+    let client = Client::connect(api);
+    assert_eq!(client.put("c", "k", "v"), Ok(()));
+    redis.pause();
+    let first = std::thread::spawn(move || Client::connect(api).text("c", "k"));
+    wait::until("the first is in flight", WITHIN, || {
+        vedetta.metric("vedetta_inflight_requests 1")
+    });
+    let second = client.get("c", "k").expect_err("one too many");
+    assert_eq!(
+        (second.code, second.reason.as_str()),
+        (Code::ResourceExhausted, "OVERLOADED")
+    );
+    assert_eq!(second.applied, "NO");
+    // Who looks after the process is not kept out.
+    assert!(client.status().master.is_some());
+    redis.resume();
+    assert_eq!(first.join().expect("first").as_deref(), Some("v"));
+    assert_eq!(vedetta.count("vedetta_requests_refused_total"), 1);
 }

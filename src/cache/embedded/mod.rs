@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use crate::config::CacheRules;
 use crate::model::{CacheId, Expiry, Fault, Key, Lookup, PutOutcome, Tenant, TtlLookup};
 
-use super::store::{IfAbsent, Items, Put, Store};
+use super::store::{IfAbsent, Items, Put, Store, too_large};
 pub use state::Figures;
 use state::{Now, State};
 
@@ -62,12 +62,25 @@ fn now() -> Now {
 }
 
 impl Store for Embedded {
-    async fn get(&self, cache: &CacheId, keys: &[Key]) -> Result<Items<Lookup>, Fault> {
+    async fn get(
+        &self,
+        cache: &CacheId,
+        keys: &[Key],
+        budget: u64,
+    ) -> Result<Items<Lookup>, Fault> {
         let mut state = self.state.lock();
         let now = now();
+        let mut left = budget;
         Ok(keys
             .iter()
-            .map(|key| Ok(state.get(cache, key, now)))
+            .map(|key| {
+                let found = state.get(cache, key, now);
+                if let Lookup::Hit(hit) = &found {
+                    let size = hit.value.len() as u64;
+                    left = left.checked_sub(size).ok_or_else(too_large)?;
+                }
+                Ok(found)
+            })
             .collect())
     }
 

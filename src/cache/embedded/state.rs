@@ -68,9 +68,9 @@ struct Entry {
 }
 
 #[derive(Debug, Clone)]
-struct Bytes;
+struct ByWeight;
 
-impl Weighter<Place, Entry> for Bytes {
+impl Weighter<Place, Entry> for ByWeight {
     fn weight(&self, place: &Place, entry: &Entry) -> u64 {
         weight(&place.key, &entry.value)
     }
@@ -91,7 +91,7 @@ impl Lifecycle<Place, Entry> for Evictions {
     }
 }
 
-type Entries = Cache<Place, Entry, Bytes, DefaultHashBuilder, Evictions>;
+type Entries = Cache<Place, Entry, ByWeight, DefaultHashBuilder, Evictions>;
 
 /// The entries and the rules about them.
 #[derive(Debug)]
@@ -111,7 +111,7 @@ impl State {
             entries: Cache::with(
                 expected.min(1 << 20),
                 capacity,
-                Bytes,
+                ByWeight,
                 DefaultHashBuilder::default(),
                 evictions.clone(),
             ),
@@ -123,7 +123,6 @@ impl State {
     }
 
     pub(super) fn get(&mut self, cache: &CacheId, key: &Key, now: Now) -> Lookup {
-        self.touch_cache(cache);
         match self.live(cache, key, now) {
             Some(entry) => Lookup::Hit(hit(&entry, now)),
             None => Lookup::Miss,
@@ -137,6 +136,7 @@ impl State {
         random: u64,
         now: Now,
     ) -> Result<PutOutcome, Fault> {
+        self.remember(cache);
         let current = self.live(cache, &put.key, now);
         let current_version = current.as_ref().map(|entry| entry.version.clone());
         let holds = match &put.condition {
@@ -159,6 +159,7 @@ impl State {
         random: u64,
         now: Now,
     ) -> Result<IfAbsent, Fault> {
+        self.remember(cache);
         match self.live(cache, &put.key, now) {
             Some(entry) => Ok(IfAbsent::Existing(hit(&entry, now))),
             None => self
@@ -168,14 +169,12 @@ impl State {
     }
 
     pub(super) fn evict(&mut self, cache: &CacheId, key: &Key, now: Now) -> bool {
-        self.touch_cache(cache);
         let existed = self.live(cache, key, now).is_some();
         self.entries.remove(&place(cache, key));
         existed
     }
 
     pub(super) fn touch(&mut self, cache: &CacheId, key: &Key, expiry: Expiry, now: Now) -> bool {
-        self.touch_cache(cache);
         let Some(mut entry) = self.live(cache, key, now) else {
             return false;
         };
@@ -185,7 +184,6 @@ impl State {
     }
 
     pub(super) fn ttl(&mut self, cache: &CacheId, key: &Key, now: Now) -> TtlLookup {
-        self.touch_cache(cache);
         match self.live(cache, key, now) {
             None => TtlLookup::Miss,
             Some(entry) => match entry.expires {
@@ -197,7 +195,6 @@ impl State {
 
     /// Counts in raw caches only, as the other store does.
     pub(super) fn clear(&mut self, cache: &CacheId, now: Now) -> Option<u64> {
-        self.touch_cache(cache);
         let removed = Cell::new(0);
         self.entries.retain(|place, entry| {
             let stays = place.cache != *cache;
@@ -249,19 +246,22 @@ impl State {
                 ),
             ));
         }
-        self.touch_cache(cache);
-        let version = match self.rules.policy(&cache.name).encoding {
-            Encoding::Framed => Version::unique(0, micros(now.wall), random),
-            Encoding::Raw => Version::digest(&frame::raw(&put.value)),
+        let (value, version) = match self.rules.policy(&cache.name).encoding {
+            Encoding::Framed => (put.value, Version::unique(0, micros(now.wall), random)),
+            Encoding::Raw => frame::read_raw(&frame::raw(&put.value)),
         };
         let expires = self.expires(cache, put.expiry, current, now);
         let entry = Entry {
-            value: put.value,
+            value: owned(value),
             version: version.clone(),
             expires,
         };
         let place = place(cache, &put.key);
         if is_live(&entry, now) {
+            let place = Place {
+                key: put.key.into_owned(),
+                ..place
+            };
             self.entries.insert(place, entry);
         } else {
             self.entries.remove(&place);
@@ -278,7 +278,7 @@ impl State {
     ) -> Option<Instant> {
         let after = |ttl: Duration| now.clock.checked_add(ttl);
         match (expiry, current) {
-            (Expiry::In(ttl), _) => after(ttl),
+            (Expiry::In(ttl), _) => after(whole_millis(ttl)),
             (Expiry::At(deadline), _) => {
                 after(deadline.duration_since(now.wall).unwrap_or_default())
             }
@@ -297,7 +297,7 @@ impl State {
             .cloned()
     }
 
-    fn touch_cache(&mut self, cache: &CacheId) {
+    fn remember(&mut self, cache: &CacheId) {
         if !self.used.contains(cache) && self.used.len() < MOST_CACHES {
             self.used.insert(cache.clone());
         }
@@ -309,6 +309,20 @@ fn place(cache: &CacheId, key: &Key) -> Place {
         cache: cache.clone(),
         key: key.clone(),
     }
+}
+
+/// A copy of its own: what arrives is a slice of the message it came in, which it would keep in memory.
+fn owned(value: Value) -> Value {
+    match value {
+        Value::Null => Value::Null,
+        Value::Data(data) => Value::Data(bytes::Bytes::copy_from_slice(&data)),
+    }
+}
+
+/// Rounded up, as Redis needs it.
+fn whole_millis(ttl: Duration) -> Duration {
+    let millis = ttl.as_nanos().div_ceil(1_000_000);
+    Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
 }
 
 fn is_live(entry: &Entry, now: Now) -> bool {
@@ -429,6 +443,23 @@ mod tests {
         let refused = state.put(&cache, large, 2, now).expect_err("too large");
         assert_eq!(refused.cause, Cause::StoreFull);
         assert!(matches!(state.get(&cache, &key("k"), now), Lookup::Hit(_)));
+    }
+
+    #[test]
+    fn an_entry_does_not_keep_the_message_it_came_in() {
+        let (mut state, cache, now) = (state(), cache("c"), start());
+        let message = bytes::Bytes::from(b"key and value and much more".to_vec());
+        let put = Put {
+            key: Key::new(message.slice(..3)).expect("key"),
+            value: Value::Data(message.slice(8..13)),
+            ..put("k", b"", Expiry::Never)
+        };
+        state.put(&cache, put, 1, now).expect("fits");
+        assert!(message.is_unique());
+        let Lookup::Hit(hit) = state.get(&cache, &key("key"), now) else {
+            panic!("a miss");
+        };
+        assert_eq!(hit.value, Value::Data(b"value"[..].into()));
     }
 
     #[test]

@@ -64,30 +64,55 @@ impl Remote {
         self.rules.policy(&cache.name).encoding
     }
 
-    /// Sends a batch about a cache and returns exactly one reply for each of its commands.
-    async fn send(&self, cache: &CacheId, mut batch: Batch) -> Result<Vec<Reply>, Fault> {
-        let session = self.lane.session()?;
+    /// Sends a batch and returns exactly one reply for each of its commands.
+    async fn send(&self, session: &Session, batch: Batch) -> Result<Vec<Reply>, Fault> {
         let expected = batch.len();
-        // Rides along, so that using a cache costs no extra round trip. Its reply does not matter.
-        if self.registry.is_due(cache, session.generation()) {
-            let member = super::layout::member(cache);
-            batch.command("SADD", &[&self.layout.registry(), member.as_bytes()]);
+        let replies = session.execute(&batch).await?;
+        if replies.len() == expected {
+            return Ok(replies);
         }
-        let mut replies = session.execute(&batch).await?;
+        Err(Fault::unknown(
+            Cause::Internal,
+            format!("{} replies to {expected} commands", replies.len()),
+        ))
+    }
+
+    /// Sends a batch of puts, and has Redis remember the cache in the same write where that is due.
+    async fn send_puts(
+        &self,
+        session: &Session,
+        cache: &CacheId,
+        mut batch: Batch,
+    ) -> Result<Vec<Reply>, Fault> {
+        let expected = batch.len();
+        let told = self.registry.is_due(cache, session.generation());
+        if told {
+            let name = cache.name.as_str().as_bytes();
+            batch.command("SADD", &[&self.layout.registry(&cache.tenant), name]);
+        }
+        let mut replies = self.send(session, batch).await.inspect_err(|_| {
+            if told {
+                self.registry.forget(cache);
+            }
+        })?;
+        // The reply about the registry does not matter.
         replies.truncate(expected);
-        if replies.len() < expected {
-            return Err(Fault::unknown(
-                Cause::Internal,
-                format!("{} replies to {expected} commands", replies.len()),
-            ));
-        }
         Ok(replies)
     }
 }
 
 impl Store for Remote {
-    async fn get(&self, cache: &CacheId, keys: &[Key]) -> Result<Items<Lookup>, Fault> {
-        self.read(cache, keys).await
+    async fn get(
+        &self,
+        cache: &CacheId,
+        keys: &[Key],
+        budget: u64,
+    ) -> Result<Items<Lookup>, Fault> {
+        match keys {
+            [] => Ok(Vec::new()),
+            [key] => Ok(vec![self.read(cache, key).await]),
+            keys => self.read_many(cache, keys, budget).await,
+        }
     }
 
     async fn put(&self, cache: &CacheId, puts: Vec<Put>) -> Result<Items<PutOutcome>, Fault> {

@@ -1,24 +1,28 @@
 //! Reading entries and their expiry.
 //!
-//! Entry and stamp are read by one MGET, hence at one moment. The expiry follows in the same write; if the entry
-//! goes between the two, the read is a miss.
+//! One entry: a MGET of it and the stamp, hence at one moment, and the expiry in the same write. If the entry goes
+//! between the two, the read is a miss; if it is replaced, the expiry may be that of the later value, whose write
+//! comes after the read. Several: a script, which reads all of it at one moment and keeps to the budget, because one
+//! large reply would hold up everybody's.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 
 use crate::config::Encoding;
-use crate::model::{CacheId, Fault, Hit, Key, Lookup, TtlLookup};
-use crate::upstream::{Batch, Effect, Operation, Reply};
+use crate::model::{CacheId, Cause, Fault, Freshness, Hit, Key, Lookup, TtlLookup};
+use crate::upstream::{Batch, Effect, Operation, Reply, Session};
 
 use super::super::frame::{self, STAMP_BYTES, Stored};
-use super::super::store::Items;
+use super::super::store::{Items, too_large};
 use super::{Remote, strange};
 
 /// PTTL of a key that does not exist.
 const NO_KEY: i64 = -2;
 /// PTTL of a key without expiry.
 const NO_EXPIRY: i64 = -1;
+/// What `read_many.lua` tells instead of PTTL where the value does not fit the answer.
+const TOO_LARGE: i64 = -3;
 
 /// The stamp of a framed cache, as its key holds it.
 #[derive(Debug)]
@@ -45,56 +49,105 @@ impl Stamp {
 }
 
 impl Remote {
-    pub(super) async fn read(&self, cache: &CacheId, keys: &[Key]) -> Result<Items<Lookup>, Fault> {
-        if keys.is_empty() {
-            return Ok(Vec::new());
-        }
-        let framed = self.encoding(cache) == Encoding::Framed;
-        let mut names: Vec<Bytes> = keys
+    pub(super) async fn read(&self, cache: &CacheId, key: &Key) -> Result<Lookup, Fault> {
+        let session = self.lane.session()?;
+        let entry = self.layout.entry(cache, key);
+        let mut batch = Batch::new(Operation::Get, Effect::Read);
+        match self.stamp_key(cache) {
+            Some(stamp) => batch.command("MGET", &[&entry, &stamp]),
+            None => batch.command("MGET", &[&entry]),
+        };
+        batch.command("PTTL", &[&entry]);
+        let replies = self.send(&session, batch).await?;
+        let [Reply::Array(values), pttl] = replies.as_slice() else {
+            return Err(replies.into_iter().next().map_or_else(no_reply, strange));
+        };
+        let value = values.first().cloned().unwrap_or(Reply::Nil);
+        let stamp = self.stamp(cache, values.get(1));
+        self.lookup(&session, cache, value, pttl.clone(), stamp.as_ref())
+    }
+
+    pub(super) async fn read_many(
+        &self,
+        cache: &CacheId,
+        keys: &[Key],
+        budget: u64,
+    ) -> Result<Items<Lookup>, Fault> {
+        let session = self.lane.session()?;
+        let stamp_key = self.stamp_key(cache);
+        let encoding: &'static [u8] = if stamp_key.is_some() { b"F" } else { b"R" };
+        let names: Vec<Bytes> = keys
             .iter()
             .map(|key| self.layout.entry(cache, key))
+            .chain(stamp_key)
             .collect();
         let mut batch = Batch::new(Operation::Get, Effect::Read);
-        for name in &names {
-            batch.command("PTTL", &[name]);
-        }
-        if framed {
-            names.push(self.layout.stamp(cache));
-        }
-        let arguments: Vec<&[u8]> = names.iter().map(AsRef::as_ref).collect();
-        batch.command("MGET", &arguments);
-
-        let mut replies = self.send(cache, batch).await?;
-        let mut values = match replies.pop() {
-            Some(Reply::Array(values)) => values,
-            Some(reply) => return Err(strange(reply)),
-            None => Vec::new(),
+        batch.script(
+            &self.scripts.read_many,
+            &names,
+            &[Bytes::from_static(encoding), budget.to_string().into()],
+        );
+        let reply = self.send(&session, batch).await?.into_iter().next();
+        let Some(Reply::Array(parts)) = reply else {
+            return Err(reply.map_or_else(no_reply, strange));
         };
-        let stamp = framed.then(|| match values.pop() {
-            Some(Reply::Bytes(held)) => Stamp::read(Some(&held)),
-            _ => Stamp::read(None),
-        });
+        let [Reply::Array(values), Reply::Array(expiries), stamp] = parts.as_slice() else {
+            return Err(no_reply());
+        };
+        let stamp = self.stamp(cache, Some(stamp));
         Ok(values
-            .into_iter()
-            .zip(replies)
-            .map(|(value, pttl)| self.lookup(cache, value, pttl, stamp.as_ref()))
+            .iter()
+            .zip(expiries)
+            .map(|(value, pttl)| match pttl {
+                Reply::Int(TOO_LARGE) => Err(too_large()),
+                pttl => self.lookup(&session, cache, value.clone(), pttl.clone(), stamp.as_ref()),
+            })
             .collect())
+    }
+
+    fn stamp_key(&self, cache: &CacheId) -> Option<Bytes> {
+        match self.encoding(cache) {
+            Encoding::Framed => Some(self.layout.stamp(cache)),
+            Encoding::Raw => None,
+        }
+    }
+
+    /// The stamp of a framed cache, as it was read.
+    fn stamp(&self, cache: &CacheId, held: Option<&Reply>) -> Option<Stamp> {
+        match (self.encoding(cache), held) {
+            (Encoding::Raw, _) => None,
+            (Encoding::Framed, Some(Reply::Bytes(held))) => Some(Stamp::read(Some(held))),
+            (Encoding::Framed, _) => Some(Stamp::read(None)),
+        }
     }
 
     fn lookup(
         &self,
+        session: &Session,
         cache: &CacheId,
         value: Reply,
         pttl: Reply,
         stamp: Option<&Stamp>,
     ) -> Result<Lookup, Fault> {
+        let freshness = freshness(session);
+        let found = self.find(cache, value, pttl, stamp)?;
+        Ok(found.map_or(Lookup::Miss, |hit| Lookup::Hit(Hit { freshness, ..hit })))
+    }
+
+    fn find(
+        &self,
+        cache: &CacheId,
+        value: Reply,
+        pttl: Reply,
+        stamp: Option<&Stamp>,
+    ) -> Result<Option<Hit>, Fault> {
         let pttl = match pttl {
             Reply::Int(pttl) => pttl,
             reply => return Err(strange(reply)),
         };
         let bytes = match value {
             Reply::Bytes(bytes) if pttl != NO_KEY => bytes,
-            Reply::Bytes(_) | Reply::Nil => return Ok(Lookup::Miss),
+            Reply::Bytes(_) | Reply::Nil => return Ok(None),
             reply => return Err(strange(reply)),
         };
         let (value, version) = match stamp {
@@ -111,41 +164,65 @@ impl Remote {
                     if let Some(stamp) = &stamp.current {
                         self.sweeper.sweep(cache, stamp.clone());
                     }
-                    return Ok(Lookup::Miss);
+                    return Ok(None);
                 }
-                Stored::Framed { .. } | Stored::Unreadable => return Ok(Lookup::Miss),
+                Stored::Framed { .. } | Stored::Unreadable => return Ok(None),
             },
         };
-        Ok(Lookup::Hit(Hit::from_master(
-            value,
-            version,
-            remaining(pttl),
-        )))
+        Ok(Some(Hit::from_master(value, version, remaining(pttl))))
     }
 
     /// The existing entry that a script answered with.
-    pub(super) fn existing(&self, cache: &CacheId, bytes: &Bytes, pttl: i64) -> Hit {
+    pub(super) fn existing(
+        &self,
+        session: &Session,
+        cache: &CacheId,
+        bytes: &Bytes,
+        pttl: i64,
+    ) -> Result<Hit, Fault> {
         let (value, version) = match self.encoding(cache) {
             Encoding::Raw => frame::read_raw(bytes),
             Encoding::Framed => match frame::read_framed(bytes) {
                 Stored::Framed { value, version, .. } | Stored::Foreign(value, version) => {
                     (value, version)
                 }
-                // The script has found it alive, so it is readable.
-                Stored::Unreadable => frame::read_raw(bytes),
+                Stored::Unreadable => {
+                    return Err(Fault::not_applied(
+                        Cause::RedisRefused,
+                        "the existing entry has a damaged header; evict it",
+                    ));
+                }
             },
         };
-        Hit::from_master(value, version, remaining(pttl))
+        Ok(Hit {
+            freshness: freshness(session),
+            ..Hit::from_master(value, version, remaining(pttl))
+        })
     }
 
     /// Reads the value too, because only its header tells whether it is alive.
     pub(super) async fn read_expiry(&self, cache: &CacheId, key: &Key) -> Result<TtlLookup, Fault> {
-        let mut items = self.read(cache, std::slice::from_ref(key)).await?;
-        Ok(match items.pop().unwrap_or(Ok(Lookup::Miss))? {
+        Ok(match self.read(cache, key).await? {
             Lookup::Miss => TtlLookup::Miss,
             Lookup::Hit(Hit { ttl: None, .. }) => TtlLookup::Never,
             Lookup::Hit(Hit { ttl: Some(ttl), .. }) => TtlLookup::Remaining(ttl),
         })
+    }
+}
+
+fn no_reply() -> Fault {
+    Fault::not_applied(
+        Cause::Internal,
+        "Redis answered a read with an unexpected shape",
+    )
+}
+
+/// What the node says is fresh while it is the elected master.
+fn freshness(session: &Session) -> Freshness {
+    if session.is_verified() {
+        Freshness::Fresh
+    } else {
+        Freshness::Unverified
     }
 }
 

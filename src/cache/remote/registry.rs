@@ -9,10 +9,9 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use crate::model::{CacheId, Cause, Fault, Tenant};
+use crate::model::{CacheId, CacheName, Cause, Fault, Tenant};
 use crate::upstream::{Batch, Effect, Operation, Reply};
 
-use super::super::layout::parse_member;
 use super::{Remote, strange};
 
 /// How long Redis is trusted to remember.
@@ -28,6 +27,11 @@ pub(super) struct Registry {
 }
 
 impl Registry {
+    /// Telling it failed.
+    pub(super) fn forget(&self, cache: &CacheId) {
+        self.told.lock().remove(cache);
+    }
+
     /// Whether the cache should be told now; if so it counts as told.
     pub(super) fn is_due(&self, cache: &CacheId, generation: u64) -> bool {
         let now = Instant::now();
@@ -52,34 +56,33 @@ impl Remote {
     /// The registered caches of a tenant.
     pub(super) async fn list(&self, tenant: &Tenant) -> Result<Vec<CacheId>, Fault> {
         let mut batch = Batch::new(Operation::List, Effect::Read);
-        batch.command("SMEMBERS", &[&self.layout.registry()]);
+        batch.command("SMEMBERS", &[&self.layout.registry(tenant)]);
         let session = self.lane.session()?;
-        let reply = session.execute(&batch).await?.into_iter().next();
-        let members = match reply {
+        let members = match self.send(&session, batch).await?.into_iter().next() {
             Some(Reply::Array(members)) => members,
-            Some(reply) => return Err(strange(reply)),
-            None => {
-                return Err(Fault::not_applied(
-                    Cause::Internal,
-                    "SMEMBERS without a reply",
-                ));
-            }
+            reply => return Err(reply.map_or_else(no_reply, strange)),
         };
         Ok(members
             .iter()
             .filter_map(|member| match member {
-                Reply::Bytes(member) => parse_member(std::str::from_utf8(member).ok()?),
+                // A member that is not a name of ours is somebody else's.
+                Reply::Bytes(name) => CacheName::new(std::str::from_utf8(name).ok()?).ok(),
                 _ => None,
             })
-            .filter(|cache| cache.tenant == *tenant)
+            .map(|name| CacheId {
+                tenant: tenant.clone(),
+                name,
+            })
             .collect())
     }
 }
 
+fn no_reply() -> Fault {
+    Fault::not_applied(Cause::Internal, "SMEMBERS without a reply")
+}
+
 #[cfg(test)]
 mod tests {
-    use crate::model::CacheName;
-
     use super::*;
 
     #[tokio::test(start_paused = true)]
@@ -91,6 +94,8 @@ mod tests {
         };
         assert!(registry.is_due(&cache, 1));
         assert!(!registry.is_due(&cache, 1));
+        assert!(registry.is_due(&cache, 2));
+        registry.forget(&cache);
         assert!(registry.is_due(&cache, 2));
         tokio::time::advance(AGAIN).await;
         assert!(registry.is_due(&cache, 2));

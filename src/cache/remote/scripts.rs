@@ -14,6 +14,7 @@ macro_rules! script {
 /// Everything that must be atomic.
 #[derive(Debug)]
 pub(super) struct Scripts {
+    pub(super) read_many: Script,
     pub(super) put_framed: Script,
     pub(super) put_raw: Script,
     pub(super) evict_framed: Script,
@@ -26,12 +27,13 @@ pub(super) struct Scripts {
 impl Scripts {
     pub(super) fn new() -> Self {
         Self {
-            put_framed: script!("digest", "frame", "expire", "put_framed"),
-            put_raw: script!("digest", "expire", "put_raw"),
-            evict_framed: script!("digest", "frame", "evict_framed"),
-            touch: script!("digest", "frame", "touch"),
+            read_many: script!("bytes", "read_many"),
+            put_framed: script!("bytes", "digest", "frame", "expire", "put_framed"),
+            put_raw: script!("bytes", "digest", "expire", "put_raw"),
+            evict_framed: script!("bytes", "digest", "frame", "evict_framed"),
+            touch: script!("bytes", "digest", "frame", "touch"),
             clear_framed: script!("clear_framed"),
-            sweep: script!("digest", "frame", "sweep"),
+            sweep: script!("bytes", "digest", "frame", "sweep"),
             swept: script!("swept"),
         }
     }

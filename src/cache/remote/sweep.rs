@@ -3,13 +3,16 @@
 //! SCAN and UNLINK, a few hundred keys a step, so that no step blocks Redis for long. A sweep that outlives its
 //! session starts again on the next one, because a cursor is only good on the node that gave it.
 //!
-//! Invariants: at most one sweep of a cache at a time in this process; a clear during a sweep makes it start again.
+//! Invariants: one sweep at a time in this process, and one of a cache in the fleet, as long as the lock of the
+//! latter lives; a clear during a sweep makes it start again.
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
+use tokio::sync::Semaphore;
 
 use crate::backoff::Backoff;
 use crate::drain::Tasks;
@@ -23,8 +26,14 @@ use super::{new_stamp, strange};
 /// Keys that SCAN looks at in one step. 500 take well below a millisecond on an ordinary machine.
 const STEP: &[u8] = b"500";
 
+/// Between two steps of a sweep others have their turn. At 500 keys a step, a million keys take ten seconds.
+const PAUSE: Duration = Duration::from_millis(5);
+
 /// Attempts to complete a sweep. One that is given up is taken up by the next reader that meets a foreign entry.
 const ATTEMPTS: usize = 10;
+
+/// How long a vedetta has a sweep for itself. One that takes longer may be done twice, which is only a waste.
+const LOCK_MS: &[u8] = b"60000";
 
 /// Sweeps caches.
 #[derive(Debug, Clone)]
@@ -33,8 +42,9 @@ pub(super) struct Sweeper {
     layout: Layout,
     scripts: Arc<Scripts>,
     tasks: Tasks,
-    /// Caches being swept, with the stamp of the latest clear.
+    /// Caches being swept or waiting for it, with the stamp of the latest clear. Bounded by the caches cleared.
     running: Arc<Mutex<HashMap<CacheId, Bytes>>>,
+    turn: Arc<Semaphore>,
 }
 
 impl Sweeper {
@@ -45,27 +55,44 @@ impl Sweeper {
             scripts,
             tasks,
             running: Arc::default(),
+            turn: Arc::new(Semaphore::new(1)),
         }
     }
 
     /// Removes every entry of a raw cache; tells how many.
     ///
     /// # Errors
-    /// The fault that stopped it. Some entries may be gone.
+    /// The fault that stopped it; once something is gone, the outcome is unknown.
     pub(super) async fn remove_all(&self, cache: &CacheId) -> Result<u64, Fault> {
-        let session = self.lane.session()?;
         let mut removed = 0;
-        let mut cursor = Bytes::from_static(b"0");
+        self.remove_counting(cache, &mut removed)
+            .await
+            .map_err(|fault| {
+                if removed == 0 {
+                    return fault;
+                }
+                let detail = format!(
+                    "the clear stopped after {removed} entries: {}",
+                    fault.detail
+                );
+                Fault::unknown(Cause::OutcomeUnknown, detail)
+            })?;
+        Ok(removed)
+    }
+
+    async fn remove_counting(&self, cache: &CacheId, removed: &mut u64) -> Result<(), Fault> {
+        let session = self.lane.session()?;
+        let mut cursor = start();
         loop {
             let (next, keys) = self.scan(&session, cache, &cursor).await?;
             if !keys.is_empty() {
                 let mut batch = Batch::new(Operation::Clear, Effect::Write);
                 let keys: Vec<&[u8]> = keys.iter().map(AsRef::as_ref).collect();
                 batch.command("UNLINK", &keys);
-                removed += count(session.execute(&batch).await?)?;
+                *removed += count(session.execute(&batch).await?)?;
             }
-            if next.as_ref() == b"0" {
-                return Ok(removed);
+            if next == start() {
+                return Ok(());
             }
             cursor = next;
         }
@@ -82,41 +109,55 @@ impl Sweeper {
     }
 
     async fn run(self, cache: CacheId) {
+        // The semaphore is never closed.
+        let _turn = self.turn.acquire().await;
+        while let Some(stamp) = self.latest(&cache) {
+            self.sweep_one_clear(&cache, &stamp).await;
+            self.done(&cache, &stamp);
+        }
+    }
+
+    fn latest(&self, cache: &CacheId) -> Option<Bytes> {
+        self.running.lock().get(cache).cloned()
+    }
+
+    async fn sweep_one_clear(&self, cache: &CacheId, stamp: &Bytes) {
         let mut backoff = Backoff::new();
+        let mut ours = false;
         for _ in 0..ATTEMPTS {
-            let Some(stamp) = self.running.lock().get(&cache).cloned() else {
+            let result = async {
+                ours = ours || self.lock(cache, stamp).await?;
+                if ours {
+                    return self.sweep_once(cache, stamp).await;
+                }
+                // Whoever holds the lock sweeps. Readers that meet a foreign entry ask once a second meanwhile.
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                Ok(())
+            };
+            let Err(fault) = result.await else {
                 return;
             };
-            match self.sweep_once(&cache, &stamp).await {
-                Ok(()) if self.is_last(&cache, &stamp) => return,
-                Ok(()) => {}
-                Err(fault) => {
-                    let reason = fault.cause.reason();
-                    tracing::debug!(%cache, reason, "sweep interrupted: {}", fault.detail);
-                }
-            }
+            let reason = fault.cause.reason();
+            tracing::debug!(%cache, reason, "sweep interrupted: {}", fault.detail);
             tokio::time::sleep(backoff.next_delay()).await;
         }
-        self.running.lock().remove(&cache);
     }
 
     /// Takes the cache off the list, unless there was another clear since.
-    fn is_last(&self, cache: &CacheId, stamp: &Bytes) -> bool {
+    fn done(&self, cache: &CacheId, stamp: &Bytes) {
         let mut running = self.running.lock();
-        let last = running.get(cache) == Some(stamp);
-        if last {
+        if running.get(cache) == Some(stamp) {
             running.remove(cache);
         }
-        last
     }
 
     async fn sweep_once(&self, cache: &CacheId, stamp: &Bytes) -> Result<(), Fault> {
         let session = self.lane.session()?;
         let stamp_key = self.layout.stamp(cache);
-        // A name with an underscore may be read as another tenant and cache, whose entries have another stamp.
-        let shared = !cache.tenant.is_primary() || cache.name.as_str().contains('_');
+        // A name with one of these may be read as another tenant's or application's, whose entries have another stamp.
+        let shared = !cache.tenant.is_primary() || cache.name.as_str().contains(['_', ':']);
         let shared = Bytes::from_static(if shared { b"1" } else { b"0" });
-        let mut cursor = Bytes::from_static(b"0");
+        let mut cursor = start();
         loop {
             let (next, mut keys) = self.scan(&session, cache, &cursor).await?;
             if !keys.is_empty() {
@@ -125,10 +166,11 @@ impl Sweeper {
                 batch.script(&self.scripts.sweep, &keys, &[new_stamp(), shared.clone()]);
                 count(session.execute(&batch).await?)?;
             }
-            if next.as_ref() == b"0" {
+            if next == start() {
                 break;
             }
             cursor = next;
+            tokio::time::sleep(PAUSE).await;
         }
         let mut batch = Batch::new(Operation::Clear, Effect::Write);
         batch.script(
@@ -137,6 +179,20 @@ impl Sweeper {
             std::slice::from_ref(stamp),
         );
         count(session.execute(&batch).await?).map(|_| ())
+    }
+
+    /// Whether the sweep after this clear is ours. Each clear has a lock of its own, so that a later one is swept
+    /// too.
+    async fn lock(&self, cache: &CacheId, stamp: &Bytes) -> Result<bool, Fault> {
+        let session = self.lane.session()?;
+        let mut batch = Batch::new(Operation::Clear, Effect::Write);
+        let lock = self.layout.sweep(cache, stamp);
+        batch.command("SET", &[&lock, b"", b"NX", b"PX", LOCK_MS]);
+        match session.execute(&batch).await?.into_iter().next() {
+            Some(Reply::Bytes(_)) => Ok(true),
+            Some(Reply::Nil) => Ok(false),
+            reply => Err(reply.map_or_else(missing, strange)),
+        }
     }
 
     async fn scan(
@@ -167,6 +223,11 @@ impl Sweeper {
             .collect();
         Ok((next.clone(), keys))
     }
+}
+
+/// The cursor with which a scan begins, and with which it says that it is complete.
+const fn start() -> Bytes {
+    Bytes::from_static(b"0")
 }
 
 fn count(replies: Vec<Reply>) -> Result<u64, Fault> {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::config::Encoding;
 use crate::model::{CacheId, Cause, Condition, Expiry, Fault, Key, PutOutcome, Version};
-use crate::upstream::{Batch, Effect, Operation, Reply};
+use crate::upstream::{Batch, Effect, Operation, Reply, Session};
 
 use super::super::frame;
 use super::super::store::{IfAbsent, Items, Put};
@@ -26,12 +26,13 @@ impl Remote {
         if puts.is_empty() {
             return Ok(Vec::new());
         }
+        let session = self.lane.session()?;
         let mut batch = Batch::new(Operation::Put, Effect::Write);
         let mut versions = Vec::with_capacity(puts.len());
         for put in &puts {
-            versions.push(self.add_put(&mut batch, cache, put, Bytes::new())?);
+            versions.push(self.add_put(&mut batch, &session, cache, put, Bytes::new()));
         }
-        let replies = self.send(cache, batch).await?;
+        let replies = self.send_puts(&session, cache, batch).await?;
         Ok(replies
             .into_iter()
             .zip(versions)
@@ -45,15 +46,16 @@ impl Remote {
         mut put: Put,
     ) -> Result<IfAbsent, Fault> {
         put.condition = Condition::Absent;
+        let session = self.lane.session()?;
         let mut batch = Batch::new(Operation::Put, Effect::Write);
-        let version = self.add_put(&mut batch, cache, &put, WITH_EXISTING)?;
-        let reply = only(self.send(cache, batch).await?)?;
+        let version = self.add_put(&mut batch, &session, cache, &put, WITH_EXISTING);
+        let reply = only(self.send_puts(&session, cache, batch).await?)?;
         match reply {
             Reply::Array(fields) => match fields.as_slice() {
                 [Reply::Int(1)] => Ok(IfAbsent::Stored(version)),
-                [Reply::Int(0), Reply::Bytes(bytes), Reply::Int(pttl)] => {
-                    Ok(IfAbsent::Existing(self.existing(cache, bytes, *pttl)))
-                }
+                [Reply::Int(0), Reply::Bytes(bytes), Reply::Int(pttl)] => self
+                    .existing(&session, cache, bytes, *pttl)
+                    .map(IfAbsent::Existing),
                 _ => Err(strange(Reply::Nil)),
             },
             reply => Err(strange(reply)),
@@ -64,16 +66,17 @@ impl Remote {
     fn add_put(
         &self,
         batch: &mut Batch,
+        session: &Session,
         cache: &CacheId,
         put: &Put,
         existing: Bytes,
-    ) -> Result<Version, Fault> {
+    ) -> Version {
         let policy = self.rules.policy(&cache.name);
         let expiry = arguments(put.expiry, policy.ttl);
         let entry = self.layout.entry(cache, &put.key);
         let (condition, expected) = condition(&put.condition);
         if policy.encoding == Encoding::Framed {
-            let version = new_version(&*self.lane.session()?);
+            let version = new_version(session);
             let (before, after) = frame::header(&put.value, &version);
             batch.script(
                 &self.scripts.put_framed,
@@ -90,7 +93,7 @@ impl Remote {
                     existing,
                 ],
             );
-            return Ok(version);
+            return version;
         }
         let bytes = frame::raw(&put.value);
         let version = Version::digest(&bytes);
@@ -103,7 +106,7 @@ impl Remote {
                 &[condition, expected, expiry.kind, expiry.ms, bytes, existing],
             ),
         };
-        Ok(version)
+        version
     }
 
     pub(super) async fn remove(&self, cache: &CacheId, keys: &[Key]) -> Result<Items<bool>, Fault> {
@@ -122,7 +125,7 @@ impl Remote {
                 ),
             };
         }
-        let replies = self.send(cache, batch).await?;
+        let replies = self.send(&*self.lane.session()?, batch).await?;
         Ok(replies.into_iter().map(truth).collect())
     }
 
@@ -143,7 +146,7 @@ impl Remote {
             &keys,
             &[expiry.kind, expiry.ms, new_stamp()],
         );
-        truth(only(self.send(cache, batch).await?)?)
+        truth(only(self.send(&*self.lane.session()?, batch).await?)?)
     }
 
     /// Clears a framed cache: one step, whatever its size.
@@ -155,7 +158,7 @@ impl Remote {
             &[self.layout.stamp(cache)],
             std::slice::from_ref(&stamp),
         );
-        truth(only(self.send(cache, batch).await?)?)?;
+        truth(only(self.send(&*self.lane.session()?, batch).await?)?)?;
         self.sweeper.sweep(cache, stamp);
         Ok(())
     }

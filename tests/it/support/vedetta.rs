@@ -116,6 +116,40 @@ impl Vedetta {
         http::get(self.admin, path)
     }
 
+    /// Whether a scrape holds exactly this line, for `wait::until`.
+    ///
+    /// # Errors
+    /// The line that it holds instead.
+    pub(crate) fn metric(&self, line: &str) -> Result<(), String> {
+        let (_, metrics) = self
+            .admin_get("/metrics")
+            .map_err(|error| error.to_string())?;
+        let series = line.rsplit_once(' ').map_or(line, |(series, _)| series);
+        let found = metrics.lines().find(|other| {
+            other
+                .rsplit_once(' ')
+                .is_some_and(|(other, _)| other == series)
+        });
+        match found {
+            Some(found) if found == line => Ok(()),
+            Some(found) => Err(found.to_owned()),
+            None => Err(format!("no {series}")),
+        }
+    }
+
+    /// The value of a series; 0 where there is none.
+    pub(crate) fn count(&self, series: &str) -> u64 {
+        let metrics = self
+            .admin_get("/metrics")
+            .map(|(_, text)| text)
+            .unwrap_or_default();
+        let value = metrics.lines().find_map(|line| {
+            let (name, value) = line.rsplit_once(' ')?;
+            (name == series).then(|| value.parse().ok()).flatten()
+        });
+        value.unwrap_or(0)
+    }
+
     /// The process, to be paused or asked whether it ended.
     pub(crate) fn process(&mut self) -> &mut Process {
         &mut self.process

@@ -3,20 +3,20 @@
 -- which have no stamp that the clear could have replaced, are absent until they have been removed).
 local MAGIC = '\245vdt'
 
--- The stamp of a cache; a missing one is made from random bytes, so that loss only ever invalidates.
+-- The stamp of a cache; a missing or damaged one is made from random bytes, so that loss only ever invalidates.
 local function stamp_of(key, random)
   local held = redis.call('GET', key)
-  if not held then
+  if not held or #held ~= 17 then
     held = random .. 'c'
     redis.call('SET', key, held)
   end
   return string.sub(held, 1, 16), string.sub(held, 17, 17) ~= 's'
 end
 
--- Nil: absent. Otherwise the version of the live entry. WRONGTYPE and dead entries are absent.
+-- Nil: absent. Otherwise the version of the live entry. Dead entries and keys of another type are absent.
 local function live_version(key, stamp, clean)
-  local head = redis.pcall('GETRANGE', key, 0, 40)
-  if type(head) ~= 'string' then return nil end
+  local head = bytes_of('GETRANGE', key, 0, 40)
+  if not head then return nil end
   if string.sub(head, 1, 4) == MAGIC then
     if #head < 41 or string.byte(head, 5) ~= 1 then return nil end
     if string.sub(head, 25, 40) ~= stamp then return nil end

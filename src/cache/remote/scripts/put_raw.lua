@@ -3,8 +3,7 @@
 -- ARGV  condition, version, expiry kind, ms, bytes, 'E' to answer with the existing entry
 -- Answers as put_framed does.
 local condition, expected, kind, ms = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-local current = redis.pcall('GET', KEYS[1])
-if type(current) ~= 'string' then current = nil end
+local current = bytes_of('GET', KEYS[1])
 local holds = condition == 'N'
   or (condition == 'A' and not current)
   or (condition == 'P' and current)

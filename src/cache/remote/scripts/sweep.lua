@@ -5,8 +5,8 @@
 local stamp = stamp_of(KEYS[1], ARGV[1])
 local removed = 0
 for place = 2, #KEYS do
-  local head = redis.pcall('GETRANGE', KEYS[place], 0, 40)
-  if type(head) == 'string' and head ~= '' then
+  local head = bytes_of('GETRANGE', KEYS[place], 0, 40)
+  if head then
     local ours = string.sub(head, 1, 4) == MAGIC
     local dead = ours and ARGV[2] ~= '1' and string.sub(head, 25, 40) ~= stamp
     if dead or not ours then

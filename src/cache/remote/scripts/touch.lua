@@ -4,7 +4,7 @@ local kind, ms = ARGV[1], ARGV[2]
 if KEYS[2] then
   local stamp, clean = stamp_of(KEYS[2], ARGV[3])
   if not live_version(KEYS[1], stamp, clean) then return 0 end
-elseif redis.call('EXISTS', KEYS[1]) == 0 then
+elseif not bytes_of('STRLEN', KEYS[1]) or redis.call('EXISTS', KEYS[1]) == 0 then
   return 0
 end
 if kind == 'A' then
