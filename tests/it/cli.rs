@@ -1,19 +1,12 @@
 //! The command line: answers on standard output, words on standard error, documented exit codes.
 
-use std::process::{Command, Output};
+use std::process::Output;
 
-use crate::support::{Vedetta, free_address};
+use crate::support::{Vedetta, binary, free_address};
 
-/// Runs a command against an address, without the variables of whoever runs the tests.
+/// Runs a command against an address.
 fn vedetta(address: &str, arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_vedetta"));
-    for (name, _) in std::env::vars_os() {
-        let text = name.to_string_lossy();
-        if text.starts_with("VEDETTA_") || text.starts_with("REDIS_") {
-            command.env_remove(&name);
-        }
-    }
-    command
+    binary()
         .env("VEDETTA_ADDRESS", address)
         .args(arguments)
         .output()
@@ -95,7 +88,7 @@ fn nobody_there_and_nonsense_have_codes_of_their_own() {
 
 #[test]
 fn check_config_prints_what_holds_or_every_mistake() {
-    let good = Command::new(env!("CARGO_BIN_EXE_vedetta"))
+    let good = binary()
         .args(["check-config", "--listen", "127.0.0.1:1"])
         .env("REDIS_ADDRESS", "redis:6379")
         .env("REDIS_PASSWORD", "secret")
@@ -112,7 +105,7 @@ fn check_config_prints_what_holds_or_every_mistake() {
     ] {
         assert!(text.contains(part), "no {part} in {text}");
     }
-    let bad = Command::new(env!("CARGO_BIN_EXE_vedetta"))
+    let bad = binary()
         .arg("check-config")
         .env("VEDETTA_LISTEN", "0.0.0.0:1")
         .env("VEDETTA_DRAIN", "5")

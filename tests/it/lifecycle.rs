@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tonic::Code;
 
 use crate::client::Client;
-use crate::support::{Redis, RedisOptions, Vedetta, free_address, http_get, wait};
+use crate::support::{Redis, RedisOptions, Vedetta, binary, free_address, http_get, wait};
 
 /// What a user is promised for an idle process.
 const STOPPED_WITHIN: Duration = Duration::from_secs(2);
@@ -152,7 +152,7 @@ fn sigterm_ends_process_1_too() {
 fn a_log_that_nobody_reads_does_no_harm() {
     let redis = Redis::start(&RedisOptions::default());
     let (api, admin) = (free_address(), free_address());
-    let mut vedetta = Command::new(env!("CARGO_BIN_EXE_vedetta"))
+    let mut vedetta = binary()
         .arg("serve")
         .env("REDIS_ADDRESS", redis.address().to_string())
         .env("VEDETTA_SOCKET", "none")

@@ -1,5 +1,6 @@
 //! Wrong passwords, wrong names, wrong ports: vedetta starts, says what is wrong once, and recovers by itself.
 
+use std::process::Command;
 use std::time::Duration;
 
 use tonic::Code;
@@ -149,7 +150,7 @@ fn a_master_name_that_the_sentinels_do_not_know() {
     recovers(&vedetta, &client);
 }
 
-/// `.invalid` never resolves (RFC 6761), so recovery is shown where a name is not needed: with the other causes.
+/// `.invalid` never resolves (RFC 6761).
 #[test]
 fn an_address_that_does_not_resolve() {
     let (_vedetta, _client) = refused(
@@ -233,4 +234,51 @@ fn the_acl_of_the_readme_is_enough() {
     let (_, metrics) = vedetta.admin_get("/metrics").expect("metrics");
     let series = "vedetta_redis_errors_total{kind=\"redis_permission_denied\"} 0\n";
     assert!(metrics.contains(series), "{metrics}");
+}
+
+/// Names are resolved anew at each dial: one that appears later is found. The process sees a hosts file of its own.
+#[test]
+fn a_name_that_resolves_later() {
+    let redis = Redis::start(&RedisOptions::default());
+    let directory = tempfile::tempdir().expect("directory");
+    let hosts = directory.path().join("hosts");
+    std::fs::write(&hosts, "127.0.0.1 localhost\n").expect("hosts");
+    let (api, admin) = (free_address(), free_address());
+    let mut command = Command::new("unshare");
+    if Command::new("id").arg("-u").output().expect("id").stdout != b"0\n" {
+        command.args(["--user", "--map-root-user"]);
+    }
+    let script = "mount --bind \"$1\" /etc/hosts && exec \"$2\" serve";
+    let mut process = command
+        .args(["--mount", "sh", "-c", script, "sh"])
+        .arg(&hosts)
+        .arg(env!("CARGO_BIN_EXE_vedetta"))
+        .env(
+            "REDIS_ADDRESS",
+            format!("redis.invalid:{}", redis.address().port()),
+        )
+        .env("VEDETTA_SOCKET", "none")
+        .env("VEDETTA_LISTEN", api.to_string())
+        .env("VEDETTA_ADMIN_LISTEN", admin.to_string())
+        .spawn()
+        .expect("unshare, of the package util-linux");
+    let client = Client::connect(api);
+    wait::until(
+        "the name does not resolve",
+        RECOVERED_WITHIN,
+        || match client.put("c", "k", "v") {
+            Err(failure) if failure.reason == "ADDRESS_NOT_RESOLVABLE" => Ok(()),
+            other => Err(format!("{other:?}")),
+        },
+    );
+    // Into the same file, because the mount is on the file and not on its name.
+    std::fs::write(&hosts, "127.0.0.1 localhost redis.invalid\n").expect("hosts");
+    let recovered = wait::try_until(RECOVERED_WITHIN, || {
+        client
+            .put("c", "k", "v")
+            .map_err(|failure| format!("{failure:?}"))
+    });
+    process.kill().expect("kill");
+    process.wait().expect("end");
+    recovered.expect("recovery");
 }

@@ -23,4 +23,4 @@ pub(crate) use ports::free_address;
 pub(crate) use redis::{Redis, RedisOptions};
 pub(crate) use resp::Reply;
 pub(crate) use sentinel_set::{SentinelOptions, SentinelSet};
-pub(crate) use vedetta::Vedetta;
+pub(crate) use vedetta::{Vedetta, binary};

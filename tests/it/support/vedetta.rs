@@ -18,6 +18,18 @@ const STARTED_WITHIN: Duration = Duration::from_secs(20);
 /// Longer than the longest drain it can be configured with.
 const ENDED_WITHIN: Duration = Duration::from_secs(70);
 
+/// The built binary, without the settings of whoever runs the tests.
+pub(crate) fn binary() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_vedetta"));
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("VEDETTA_") || text.starts_with("REDIS_") {
+            command.env_remove(&name);
+        }
+    }
+    command
+}
+
 /// A vedetta that was started.
 pub(crate) struct Vedetta {
     // Before the directory, so that its output is still there to be shown.
@@ -52,13 +64,7 @@ impl Vedetta {
         let directory = tempfile::tempdir().expect("directory of vedetta");
         let socket = directory.path().join("vedetta.sock");
         let (api, admin) = (ports::free_address(), ports::free_address());
-        let mut command = Command::new(env!("CARGO_BIN_EXE_vedetta"));
-        for (name, _) in std::env::vars_os() {
-            let text = name.to_string_lossy();
-            if text.starts_with("VEDETTA_") || text.starts_with("REDIS_") {
-                command.env_remove(&name);
-            }
-        }
+        let mut command = binary();
         command
             .arg("serve")
             .args(arguments)
