@@ -54,6 +54,12 @@ fn a_call_in_flight_is_answered_before_the_end() {
             other => Err(format!("{other:?}")),
         }
     });
+    // Longer than a connection gets to send an answer off: the process is still there for the call.
+    let ended = wait::try_until(Duration::from_secs(1), || {
+        let status = vedetta.process().exited();
+        status.ok_or_else(|| "still there".to_owned())
+    });
+    assert_eq!(ended, Err("still there".to_owned()));
     redis.resume();
     assert_eq!(call.join().expect("call").as_deref(), Some("v"));
     let (status, _) = vedetta.process().wait_exit(STARTED_WITHIN);
