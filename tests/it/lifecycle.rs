@@ -5,8 +5,6 @@ use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use tonic::Code;
-
 use crate::client::Client;
 use crate::support::{Redis, RedisOptions, Vedetta, binary, free_address, http_get, wait};
 
@@ -49,8 +47,8 @@ fn a_call_in_flight_is_answered_before_the_end() {
     });
     vedetta.process().signal("TERM");
     wait::until("the stop has begun", STARTED_WITHIN, || {
-        match probe.put("c", "k", "v2") {
-            Err(failure) if failure.code == Code::Unavailable => Ok(()),
+        match vedetta.admin_get("/readyz") {
+            Ok((503, _)) => Ok(()),
             other => Err(format!("{other:?}")),
         }
     });
