@@ -211,6 +211,8 @@ async fn remote(
         tls: tls(redis.tls.as_ref())?,
         tasks: floors.links.clone(),
         metrics: Arc::new(registry.register(upstream::Metrics::register)),
+        // One more, for the heartbeat.
+        slots: config.limits.inflight_calls + 1,
     };
     let elections = match sentinel {
         None => constant_election(redis),

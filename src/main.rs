@@ -52,17 +52,20 @@ fn environment() -> Result<Environment, String> {
 }
 
 fn serve(loaded: Loaded) -> Exit {
-    if let Err(error) = telemetry::start_logs(&loaded.config.log) {
-        return fail(
-            &format!("log.level: {error}; write info, debug or warn"),
-            Exit::Usage,
-        );
-    }
+    let logs = match telemetry::start_logs(&loaded.config.log) {
+        Ok(logs) => logs,
+        Err(error) => {
+            let problem = format!("log.level: {error}; write info, debug or warn");
+            return fail(&problem, Exit::Usage);
+        }
+    };
     let served = runtime(loaded.config.api.workers).and_then(|runtime| {
         // Before anything else: as process 1 a signal without a handler is ignored.
         let signals = runtime.block_on(async { Signals::new() })?;
         Ok(runtime.block_on(app::serve(loaded, signals.wait())))
     });
+    // What was logged last is written before anything is said about the end.
+    drop(logs);
     match served {
         Ok(Ok(())) => Exit::Done,
         Ok(Err(error)) => fail(&error.to_string(), Exit::Refused),

@@ -13,6 +13,7 @@ use metrics_exporter_prometheus::{
     BuildError, Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
 };
 use metrics_process::Collector;
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
 
@@ -28,11 +29,17 @@ const SECONDS: [f64; 16] = [
 /// How often samples of histograms are moved into their buckets.
 pub const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Starts to log.
+/// Lines that may wait to be written. Further ones are lost.
+const LINES: usize = 4096;
+
+/// Starts to log. Logging goes on until the returned guard is dropped.
+///
+/// A thread of its own writes, because whoever reads standard error may stop reading; what cannot be written is lost,
+/// and no call waits for it.
 ///
 /// # Errors
 /// `log.level` is not a filter.
-pub fn start_logs(log: &Log) -> Result<(), ParseError> {
+pub fn start_logs(log: &Log) -> Result<WorkerGuard, ParseError> {
     let filter: EnvFilter = log.level.parse()?;
     let terminal = std::io::stderr().is_terminal();
     let json = match log.format {
@@ -40,18 +47,23 @@ pub fn start_logs(log: &Log) -> Result<(), ParseError> {
         LogFormat::Text => false,
         LogFormat::Auto => !terminal,
     };
+    let (writer, guard) = NonBlockingBuilder::default()
+        .lossy(true)
+        .buffered_lines_limit(LINES)
+        .thread_name("log")
+        .finish(std::io::stderr());
     let logs = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        // What cannot be written is lost. By default the failure is printed, which panics where nobody reads.
+        // By default the failure to write a line is printed, which panics where nobody reads.
         .log_internal_errors(false)
-        .with_writer(std::io::stderr);
+        .with_writer(writer);
     // Fails only where a test has started logs before, which then stay.
     let _ = if json {
         logs.json().flatten_event(true).try_init().is_ok()
     } else {
         logs.with_ansi(terminal).try_init().is_ok()
     };
-    Ok(())
+    Ok(guard)
 }
 
 /// The metric registry of this process.

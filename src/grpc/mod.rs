@@ -13,6 +13,7 @@ mod capability;
 mod check;
 mod convert;
 mod deadline;
+mod greeting;
 mod later;
 mod limit;
 mod metrics;

@@ -19,7 +19,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream, UnixStream};
+use tokio::net::TcpListener;
 use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
 use tokio_stream::{Stream, StreamExt};
 use tokio_util::sync::CancellationToken;
@@ -39,6 +39,7 @@ use crate::proto::v1::watch_server::WatchServer;
 use super::admission::Admission;
 use super::cache::CacheService;
 use super::deadline::WithDeadline;
+use super::greeting::Greeting;
 use super::later::Later;
 use super::limit::Inflight;
 use super::socket::Socket;
@@ -49,9 +50,6 @@ const STREAMS: u32 = 1024;
 
 /// Connections at a time on one listener. One client needs one or two; each costs some tens of KiB.
 const CONNECTIONS: usize = 1024;
-
-/// A connection that has not said a word for that long is closed. Clients greet at once.
-const GREETING: Duration = Duration::from_secs(10);
 
 /// Windows that let a value of some MiB pass without stopping for a window update.
 const STREAM_WINDOW: u32 = 1 << 20;
@@ -159,29 +157,14 @@ pub async fn serve<S: Store>(
     Ok(Health(reporter))
 }
 
-/// A stream that tells when its peer has said something.
-trait Spoken: AsyncRead + AsyncWrite + Unpin + Send + 'static {
-    fn spoken(&self) -> impl Future<Output = io::Result<()>> + Send;
-}
-
-impl Spoken for TcpStream {
-    async fn spoken(&self) -> io::Result<()> {
-        self.readable().await
-    }
-}
-
-impl Spoken for UnixStream {
-    async fn spoken(&self) -> io::Result<()> {
-        self.readable().await
-    }
-}
-
-async fn accept_loop<IO: Spoken>(
+async fn accept_loop<IO>(
     mut incoming: impl Stream<Item = io::Result<IO>> + Unpin,
     routes: Routes,
     stop: CancellationToken,
     draining: Draining,
-) {
+) where
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let graceful = GracefulShutdown::new();
     // Dropping the set drops the connections that outlive the grace.
     let mut connections = tokio::task::JoinSet::new();
@@ -196,20 +179,15 @@ async fn accept_loop<IO: Spoken>(
         };
         match stream {
             Ok(stream) => {
-                let (routes, inflight) = (routes.clone(), draining.inflight.clone());
-                let watcher = graceful.watcher();
-                let stop = stop.clone();
+                let (stream, greeting) = Greeting::watch(stream);
+                let connection = connection(stream, routes.clone(), draining.inflight.clone());
+                let served = graceful.watch(connection);
                 connections.spawn(async move {
-                    let silent = tokio::select! {
-                        () = stop.cancelled() => true,
-                        spoken = tokio::time::timeout(GREETING, stream.spoken()) => spoken.is_err(),
-                    };
-                    if silent {
-                        return;
-                    }
-                    let served = watcher.watch(connection(stream, routes, inflight));
-                    if let Err(error) = served.await {
-                        tracing::debug!("a connection ended with an error: {error}");
+                    tokio::select! {
+                        served = served => if let Err(error) = served {
+                            tracing::debug!("a connection ended with an error: {error}");
+                        },
+                        () = greeting.missing() => {}
                     }
                 });
             }

@@ -15,7 +15,7 @@ use redis::{
     AsyncConnectionConfig, ProtocolVersion, PushInfo, PushKind, RedisConnectionInfo, Value,
 };
 use secrecy::ExposeSecret;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::time::Instant;
 use tokio_rustls::rustls::ClientConfig;
 use tokio_util::task::AbortOnDropHandle;
@@ -52,6 +52,8 @@ pub struct SessionSettings {
     pub tasks: Tasks,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// Batches that may be on their way at a time.
+    pub slots: usize,
 }
 
 /// An open connection to a master.
@@ -62,6 +64,8 @@ pub struct Session {
     connection: MultiplexedConnection,
     ended: Arc<watch::Sender<Ended>>,
     verified: AtomicBool,
+    slots: Arc<Semaphore>,
+    tasks: Tasks,
     metrics: Arc<Metrics>,
     // The driver owns the socket: dropping the session closes it.
     _driver: AbortOnDropHandle<()>,
@@ -150,6 +154,8 @@ impl Session {
             connection,
             ended,
             verified: AtomicBool::new(true),
+            slots: Arc::new(Semaphore::new(settings.slots)),
+            tasks: settings.tasks.clone(),
             metrics: settings.metrics.clone(),
             _driver: AbortOnDropHandle::new(driver),
         };
@@ -205,7 +211,7 @@ impl Session {
             return Err(Fault::not_applied(Cause::NoSession, fault.detail));
         }
         let began = Instant::now();
-        let result = self.send(batch).await;
+        let result = self.send(batch).await?;
         self.metrics
             .answered(batch.operation, began.elapsed().as_secs_f64());
         let replies = result.map_err(|error| {
@@ -226,17 +232,37 @@ impl Session {
     }
 
     /// Sends the batch, and a single script call that the node does not know once more with its source.
-    async fn send(&self, batch: &Batch) -> redis::RedisResult<Vec<Value>> {
+    ///
+    /// In a task of its own, with a slot of its own: a command that was sent is executed and answered also when its
+    /// caller is gone, so the work on its way is bounded by slots and not by callers.
+    async fn send(&self, batch: &Batch) -> Result<redis::RedisResult<Vec<Value>>, Fault> {
+        let slot = self.slots.clone().try_acquire_owned().map_err(|_| {
+            Fault::not_applied(
+                Cause::Overloaded,
+                "as many commands as limits.inflight_calls wait for Redis",
+            )
+        })?;
+        let (pipeline, again, count) = (batch.pipeline(), batch.with_source(), batch.len());
         let mut connection = self.connection.clone();
-        let values = connection
-            .req_packed_commands(&batch.pipeline(), 0, batch.len())
-            .await?;
-        match batch.with_source() {
-            Some(again) if values.first().is_some_and(is_missing_script) => {
-                connection.req_packed_commands(&again, 0, batch.len()).await
+        let (answer, answered) = oneshot::channel();
+        self.tasks.spawn("redis batch", async move {
+            let _slot = slot;
+            let mut result = connection.req_packed_commands(&pipeline, 0, count).await;
+            if let (Some(again), Ok(values)) = (again, &result)
+                && values.first().is_some_and(is_missing_script)
+            {
+                result = connection.req_packed_commands(&again, 0, count).await;
             }
-            _ => Ok(values),
-        }
+            // A caller that is gone does not read it.
+            let _ = answer.send(result);
+        });
+        answered.await.map_err(|_| match batch.effect {
+            Effect::Read => Fault::not_applied(Cause::ShuttingDown, "this vedetta is stopping"),
+            Effect::Write => Fault::unknown(
+                Cause::ShuttingDown,
+                "this vedetta is stopping with the write in flight",
+            ),
+        })
     }
 
     /// Heartbeats until the session ends.

@@ -32,8 +32,8 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// Attempts to complete a sweep. One that is given up is taken up by the next reader that meets a foreign entry.
 const ATTEMPTS: usize = 10;
 
-/// How long a vedetta has a sweep for itself. One that takes longer may be done twice, which is only a waste.
-const LOCK_MS: &[u8] = b"60000";
+/// How long a vedetta has a sweep for itself, from each of its steps on. Whoever dies leaves it for that long.
+const LOCK_MS: &[u8] = b"5000";
 
 /// Sweeps caches.
 #[derive(Debug, Clone)]
@@ -154,6 +154,7 @@ impl Sweeper {
     async fn sweep_once(&self, cache: &CacheId, stamp: &Bytes) -> Result<(), Fault> {
         let session = self.lane.session()?;
         let stamp_key = self.layout.stamp(cache);
+        let lock = self.layout.sweep(cache, stamp);
         // A name with one of these may be read as another tenant's or application's, whose entries have another stamp.
         let shared = !cache.tenant.is_primary() || cache.name.as_str().contains(['_', ':']);
         let shared = Bytes::from_static(if shared { b"1" } else { b"0" });
@@ -164,6 +165,7 @@ impl Sweeper {
                 keys.insert(0, stamp_key.clone());
                 let mut batch = Batch::new(Operation::Clear, Effect::Write);
                 batch.script(&self.scripts.sweep, &keys, &[new_stamp(), shared.clone()]);
+                batch.command("PEXPIRE", &[&lock, LOCK_MS]);
                 count(session.execute(&batch).await?)?;
             }
             if next == start() {
