@@ -151,35 +151,46 @@ fn sigterm_ends_process_1_too() {
     assert!(sent.elapsed() < STOPPED_WITHIN, "{:?}", sent.elapsed());
 }
 
-/// Whoever reads the log may go away; that must not take a task with it.
+/// Whoever reads the log may go away, or stop reading: that must not take a task with it, nor hold one up.
 #[test]
 fn a_log_that_nobody_reads_does_no_harm() {
-    let redis = Redis::start(&RedisOptions::default());
-    let (api, admin) = (free_address(), free_address());
-    let mut vedetta = binary()
-        .arg("serve")
-        .env("REDIS_ADDRESS", redis.address().to_string())
-        .env("VEDETTA_SOCKET", "none")
-        .env("VEDETTA_LISTEN", api.to_string())
-        .env("VEDETTA_ADMIN_LISTEN", admin.to_string())
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("vedetta");
-    drop(vedetta.stderr.take());
-    let client = Client::connect(api);
-    for round in 0..3 {
-        wait::until("a write", STARTED_WITHIN, || {
-            client
-                .put("c", "k", "v")
-                .map_err(|failure| format!("round {round}: {failure:?}"))
+    for open_but_unread in [false, true] {
+        let redis = Redis::start(&RedisOptions::default());
+        let (api, admin) = (free_address(), free_address());
+        let mut vedetta = binary()
+            .arg("serve")
+            .env("REDIS_ADDRESS", redis.address().to_string())
+            .env("VEDETTA_SOCKET", "none")
+            .env("VEDETTA_LISTEN", api.to_string())
+            .env("VEDETTA_ADMIN_LISTEN", admin.to_string())
+            // Fills the pipe within a few calls.
+            .env("VEDETTA_LOG", "trace")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("vedetta");
+        let unread = vedetta.stderr.take().filter(|_| open_but_unread);
+        let client = Client::connect(api);
+        for round in 0..3 {
+            wait::until("a write", STARTED_WITHIN, || {
+                client
+                    .put("c", "k", &"v".repeat(10_000))
+                    .map_err(|failure| format!("round {round}: {failure:?}"))
+            });
+            redis.cli(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
+        }
+        for _ in 0..200 {
+            let _ = client.get("c", "k");
+        }
+        let killed = Command::new("kill")
+            .args(["-TERM", &vedetta.id().to_string()])
+            .status();
+        assert!(killed.is_ok_and(|status| status.success()));
+        wait::until("the end", STARTED_WITHIN, || match vedetta.try_wait() {
+            Ok(Some(status)) if status.code() == Some(0) => Ok(()),
+            other => Err(format!("{other:?}")),
         });
-        redis.cli(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
+        drop(unread);
     }
-    let killed = Command::new("kill")
-        .args(["-TERM", &vedetta.id().to_string()])
-        .status();
-    assert!(killed.is_ok_and(|status| status.success()));
-    assert_eq!(vedetta.wait().expect("end").code(), Some(0));
 }
