@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use tonic::Code;
 use vedetta::proto::v1::Freshness;
+use vedetta::proto::v1::get_status_response::Phase;
 
 use crate::client::Client;
 use crate::support::{SentinelSet, Vedetta, wait};
@@ -118,11 +119,16 @@ fn report(name: &str, writes: &[Write], set: &SentinelSet, new: SocketAddr, swit
 fn check_following(set: &SentinelSet, vedetta: &mut Vedetta, pid: u32, changes: u64) {
     let client = Client::connect(vedetta.api());
     let new = set.master_endpoint();
+    // In a manual failover the old master takes writes until vedetta leaves it: look where it is first.
     wait::until("vedetta follows", SWITCHED_WITHIN, || {
-        client
-            .put(CACHE, "after", "the failover")
-            .map_err(|failure| format!("{failure:?}"))
+        let master = client.status().master.expect("a master");
+        if master.address == new.to_string() && master.phase() == Phase::Serving {
+            Ok(())
+        } else {
+            Err(format!("{master:?}"))
+        }
     });
+    assert_eq!(client.put(CACHE, "after", "the failover"), Ok(()));
     assert_eq!(
         set.redis_cli(new, &["GET", &format!("{CACHE}::after")]),
         "the failover"
