@@ -47,6 +47,13 @@ pub enum Expiry {
     CacheDefault,
 }
 
+impl Expiry {
+    /// A time to live in whole milliseconds, as Redis needs it: rounded up, so that nothing expires before its time.
+    pub fn whole_millis(ttl: Duration) -> u128 {
+        ttl.as_nanos().div_ceil(1_000_000)
+    }
+}
+
 /// What must hold for a write to be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Condition {

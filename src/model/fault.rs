@@ -194,6 +194,14 @@ impl Fault {
         }
     }
 
+    /// The words of a server, without the arguments that it repeats for a command that it does not know: those are
+    /// keys and values.
+    pub fn without_arguments(words: &str) -> &str {
+        words
+            .split_once(", with args beginning")
+            .map_or(words, |(before, _)| before)
+    }
+
     /// A fault of an operation that may have been applied.
     pub fn unknown(cause: Cause, detail: impl Into<String>) -> Self {
         Self {

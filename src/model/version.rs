@@ -7,6 +7,8 @@
 //!
 //! Not here: clock and randomness, which the caller passes in.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use bytes::{BufMut, Bytes, BytesMut};
 use sha1::{Digest, Sha1};
 
@@ -26,6 +28,13 @@ impl Version {
         bytes.put_uint(micros & 0xFFFF_FFFF_FFFF, 6);
         bytes.put_u64(random);
         Self(bytes.freeze())
+    }
+
+    /// The version of a framed entry that is written at that time.
+    pub fn made_at(epoch: u64, wall: SystemTime, random: u64) -> Self {
+        let since = wall.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let micros = u64::try_from(since.as_micros()).unwrap_or(u64::MAX);
+        Self::unique(epoch, micros, random)
     }
 
     /// The version of a raw entry with these bytes.

@@ -301,7 +301,5 @@ fn fault(error: &fred::error::Error) -> Fault {
         _ if denied.iter().any(|word| details.contains(word)) => Cause::SentinelAuthFailed,
         _ => Cause::SentinelsUnreachable,
     };
-    // Without the arguments that a Sentinel repeats for a command that it does not know.
-    let words = details.split(", with args beginning").next();
-    Fault::not_applied(cause, words.unwrap_or_default())
+    Fault::not_applied(cause, Fault::without_arguments(details))
 }

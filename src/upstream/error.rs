@@ -77,13 +77,11 @@ fn from_code(code: &str) -> Option<Cause> {
     })
 }
 
-/// The server's words, without the arguments that it repeats for a command that it does not know: they hold keys and
-/// values.
+/// The server's words.
 fn describe(error: &RedisError) -> String {
     match (error.code(), error.detail()) {
         (Some(code), Some(detail)) => {
-            let words = detail.split(", with args beginning").next();
-            format!("Redis says {code} {}", words.unwrap_or_default())
+            format!("Redis says {code} {}", Fault::without_arguments(detail))
         }
         (Some(code), None) => format!("Redis says {code}"),
         (None, _) => format!("Redis says: {error}"),

@@ -9,7 +9,7 @@ use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime};
 
 use quick_cache::unsync::Cache;
 use quick_cache::{DefaultHashBuilder, Lifecycle, Weighter};
@@ -247,7 +247,7 @@ impl State {
             ));
         }
         let (value, version) = match self.rules.policy(&cache.name).encoding {
-            Encoding::Framed => (put.value, Version::unique(0, micros(now.wall), random)),
+            Encoding::Framed => (put.value, Version::made_at(0, now.wall, random)),
             Encoding::Raw => frame::read_raw(&frame::raw(&put.value)),
         };
         let expires = self.expires(cache, put.expiry, current, now);
@@ -278,7 +278,10 @@ impl State {
     ) -> Option<Instant> {
         let after = |ttl: Duration| now.clock.checked_add(ttl);
         match (expiry, current) {
-            (Expiry::In(ttl), _) => after(whole_millis(ttl)),
+            (Expiry::In(ttl), _) => {
+                let millis = u64::try_from(Expiry::whole_millis(ttl)).unwrap_or(u64::MAX);
+                after(Duration::from_millis(millis))
+            }
             (Expiry::At(deadline), _) => {
                 after(deadline.duration_since(now.wall).unwrap_or_default())
             }
@@ -319,12 +322,6 @@ fn owned(value: Value) -> Value {
     }
 }
 
-/// Rounded up, as Redis needs it.
-fn whole_millis(ttl: Duration) -> Duration {
-    let millis = ttl.as_nanos().div_ceil(1_000_000);
-    Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
-}
-
 fn is_live(entry: &Entry, now: Now) -> bool {
     entry.expires.is_none_or(|at| now.clock < at)
 }
@@ -334,11 +331,6 @@ fn hit(entry: &Entry, now: Now) -> Hit {
         .expires
         .map(|at| at.saturating_duration_since(now.clock));
     Hit::from_master(entry.value.clone(), entry.version.clone(), ttl)
-}
-
-fn micros(wall: SystemTime) -> u64 {
-    let since = wall.duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

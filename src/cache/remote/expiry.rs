@@ -37,7 +37,7 @@ pub(super) fn arguments(expiry: Expiry, default: Option<Duration>) -> Arguments 
 }
 
 fn ms(ttl: Duration) -> String {
-    ttl.as_nanos().div_ceil(1_000_000).to_string()
+    Expiry::whole_millis(ttl).to_string()
 }
 
 fn since_epoch(deadline: SystemTime) -> String {

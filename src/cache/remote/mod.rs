@@ -16,7 +16,7 @@ mod sweep;
 mod write;
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use bytes::Bytes;
 
@@ -154,11 +154,7 @@ fn new_stamp() -> Bytes {
 
 /// A version that no other write has.
 fn new_version(session: &Session) -> Version {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    let micros = u64::try_from(since.as_micros()).unwrap_or(u64::MAX);
-    Version::unique(session.master().epoch, micros, rand::random())
+    Version::made_at(session.master().epoch, SystemTime::now(), rand::random())
 }
 
 /// The fault of a reply of the wrong shape.

@@ -105,7 +105,8 @@ impl Remote {
             .collect())
     }
 
-    fn stamp_key(&self, cache: &CacheId) -> Option<Bytes> {
+    /// The key of the stamp, where the cache has one.
+    pub(super) fn stamp_key(&self, cache: &CacheId) -> Option<Bytes> {
         match self.encoding(cache) {
             Encoding::Framed => Some(self.layout.stamp(cache)),
             Encoding::Raw => None,

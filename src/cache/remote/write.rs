@@ -137,9 +137,7 @@ impl Remote {
     ) -> Result<bool, Fault> {
         let expiry = arguments(expiry, self.rules.policy(&cache.name).ttl);
         let mut keys = vec![self.layout.entry(cache, key)];
-        if self.encoding(cache) == Encoding::Framed {
-            keys.push(self.layout.stamp(cache));
-        }
+        keys.extend(self.stamp_key(cache));
         let mut batch = Batch::new(Operation::Touch, Effect::Write);
         batch.script(
             &self.scripts.touch,
