@@ -12,19 +12,28 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::admin::{self, Probes, Pulse};
-use crate::cache::{Cache, Embedded, Remote, Store};
+use crate::cache::{Cache, Canary, Coherence, Embedded, Flight, Remote, Store, canary_key};
+use crate::clock;
 use crate::config::{Api, Config, Loaded, RedisConfig, SentinelConfig, StoreConfig, Tls};
 use crate::drain::Tasks;
 use crate::failover::{self, Phase};
 use crate::grpc::{
-    self, BindError, CacheService, Draining, Health, Inflight, Listeners, Socket, StatusService,
-    StatusSources,
+    self, Admit, BindError, CacheService, Draining, Health, Inflight, Listeners, Socket,
+    StatusService, StatusSources, WatchService,
 };
+use crate::invalidation::{self, Directory, Hub, HubLimits, Intake, Proof};
 use crate::model::Master;
+use crate::near::{Capacity, Near};
 use crate::proto::v1::get_status_response as status;
 use crate::sentinel::{self, Election, WatchSettings};
 use crate::telemetry::Registry;
 use crate::upstream::{self, SessionSettings};
+
+/// How often the figures of the near cache are shown.
+const FIGURES: Duration = Duration::from_secs(1);
+
+/// So many polls of each Sentinel fit into the staleness bound, if that makes them more frequent.
+const POLLS_PER_BOUND: u32 = 4;
 
 /// How long the links get to end after the last call. Nothing is lost with them.
 const LINKS_GRACE: Duration = Duration::from_millis(500);
@@ -171,7 +180,10 @@ async fn embedded(
         "no Redis is configured: serving from an embedded store of {capacity} bytes in this process; \
          nothing is shared or kept (set REDIS_ADDRESS or REDIS_ADDRESSES to use Redis)"
     );
-    let store = registry.register(|| Embedded::new(capacity, config.caches.clone()));
+    let hub = hub(config, registry, floors);
+    // Nobody else writes, so nothing can be missed.
+    hub.prove(Proof::Always);
+    let store = registry.register(|| Embedded::new(capacity, config.caches.clone(), hub.clone()));
     let cache = Arc::new(Cache::new(
         store,
         config.caches.clone(),
@@ -194,7 +206,7 @@ async fn embedded(
             evictions: figures.evictions,
         }
     }));
-    let health = open(cache, sources, config, registry, floors, listeners).await?;
+    let health = open(cache, hub, sources, config, registry, floors, listeners).await?;
     Ok((health, None))
 }
 
@@ -206,45 +218,114 @@ async fn remote(
     floors: &Floors,
     listeners: Listeners,
 ) -> Result<(Health, Serving), StartError> {
+    let hub = hub(config, registry, floors);
+    let coherence = Coherence {
+        near: Arc::new(Near::<Flight>::new(Capacity(config.near.capacity))),
+        hub: hub.clone(),
+        directory: Arc::new(Directory::default()),
+        bound: config.near.staleness,
+        audit_every: config.near.audit_every as u64,
+    };
+    let canary = canary_key(&redis.prefix, rand::random());
+    let intake = Arc::new(Intake::new(
+        coherence.near.clone(),
+        hub.clone(),
+        coherence.directory.clone(),
+        canary.clone(),
+    ));
     let settings = SessionSettings {
         redis: redis.clone(),
         tls: tls(redis.tls.as_ref())?,
         tasks: floors.links.clone(),
         metrics: Arc::new(registry.register(upstream::Metrics::register)),
-        // One more, for the heartbeat.
-        slots: config.limits.inflight_calls + 1,
+        slots: config.limits.inflight_calls,
+        tracker: intake.clone(),
+        bound: config.near.staleness,
     };
     let elections = match sentinel {
         None => constant_election(redis),
-        Some(sentinel) => {
-            let metrics = registry.register(|| sentinel::Metrics::register(&sentinel.endpoints));
-            let watch = WatchSettings {
-                sentinel: Arc::new(sentinel.clone()),
-                tls: tls(sentinel.tls.as_ref())?,
-            };
-            sentinel::start(&watch, &floors.links, metrics)
-        }
+        Some(sentinel) => watch_sentinels(sentinel, config, registry, floors)?,
     };
     let (writer, lane) = upstream::lane();
     let metrics = registry.register(failover::Metrics::register);
-    let follower = failover::start(elections.clone(), settings, writer, metrics, &floors.links);
-    let store = Remote::new(
-        lane,
-        &redis.prefix,
-        config.caches.clone(),
-        floors.links.clone(),
+    let follower = failover::start(
+        elections.clone(),
+        settings.clone(),
+        writer,
+        metrics,
+        &floors.links,
     );
+    let near = coherence.clone();
+    let store = registry.register(|| {
+        Remote::new(
+            lane,
+            &redis.prefix,
+            config.caches.clone(),
+            coherence,
+            floors.links.clone(),
+        )
+    });
+    let watcher = Canary::new(&store, canary, &settings, intake.canary());
+    floors.links.spawn("canary", watcher.run());
+    show_figures(store.clone(), floors);
     let cache = Arc::new(Cache::new(
         store,
         config.caches.clone(),
         config.limits.batch_bytes,
     ));
+    let show: grpc::ShowNear = Arc::new(move || {
+        let base = near.near.standing().base;
+        grpc::show_near(&near.near.figures(), base, near.bound, clock::now())
+    });
     let sources = match sentinel {
-        None => StatusSources::Redis(follower.clone()),
-        Some(_) => StatusSources::Sentinel(follower.clone(), elections),
+        None => StatusSources::Redis(follower.clone(), show),
+        Some(_) => StatusSources::Sentinel(follower.clone(), elections, show),
     };
-    let health = open(cache, sources, config, registry, floors, listeners).await?;
+    let health = open(cache, hub, sources, config, registry, floors, listeners).await?;
     Ok((health, Some(follower)))
+}
+
+/// The hub, and the task that wakes its subscribers.
+fn hub(config: &Config, registry: &Registry, floors: &Floors) -> Arc<Hub> {
+    let limits = HubLimits {
+        subscribers: config.limits.subscribers,
+        records: config.limits.replay_events,
+        bound: config.near.staleness,
+    };
+    let metrics = registry.register(invalidation::Metrics::register);
+    let hub = Arc::new(Hub::new(limits, std::time::SystemTime::now(), metrics));
+    let pumped = hub.clone();
+    floors
+        .links
+        .spawn("hub", async move { pumped.pump().await });
+    hub
+}
+
+fn watch_sentinels(
+    sentinel: &SentinelConfig,
+    config: &Config,
+    registry: &Registry,
+    floors: &Floors,
+) -> Result<watch::Receiver<Election>, StartError> {
+    let metrics = registry.register(|| sentinel::Metrics::register(&sentinel.endpoints));
+    let often = config.near.staleness / POLLS_PER_BOUND;
+    let watch = WatchSettings {
+        sentinel: Arc::new(SentinelConfig {
+            poll_interval: sentinel.poll_interval.min(often),
+            ..sentinel.clone()
+        }),
+        tls: tls(sentinel.tls.as_ref())?,
+    };
+    Ok(sentinel::start(&watch, &floors.links, metrics))
+}
+
+fn show_figures(store: Remote, floors: &Floors) {
+    floors.links.spawn("figures", async move {
+        loop {
+            store.show();
+            tokio::time::sleep(FIGURES).await;
+        }
+    });
 }
 
 /// One Redis is its own majority.
@@ -260,6 +341,7 @@ fn constant_election(redis: &RedisConfig) -> watch::Receiver<Election> {
     );
     let (_, standing) = watch::channel(Election {
         master,
+        named: None,
         views: Arc::new([]),
         settled: true,
     });
@@ -268,6 +350,7 @@ fn constant_election(redis: &RedisConfig) -> watch::Receiver<Election> {
 
 async fn open<S: Store>(
     cache: Arc<Cache<S>>,
+    hub: Arc<Hub>,
     sources: StatusSources,
     config: &Config,
     registry: &Registry,
@@ -280,7 +363,16 @@ async fn open<S: Store>(
             Inflight::new(config.limits.inflight_calls),
         )
     });
+    let admitting = cache.clone();
+    let admit = Admit(Arc::new(move |name| admitting.admit(name)));
     let service = CacheService::new(cache, config.limits.clone(), metrics.clone());
+    let watch = WatchService::new(
+        hub,
+        admit,
+        config.limits.clone(),
+        metrics.clone(),
+        floors.serving.stopping(),
+    );
     let status = StatusService::new(sources, config.limits.clone(), config.profile, metrics);
     let draining = Draining {
         grace: config.api.drain,
@@ -290,6 +382,7 @@ async fn open<S: Store>(
         listeners,
         service,
         status,
+        watch,
         &config.limits,
         &floors.serving,
         draining,

@@ -3,13 +3,13 @@
 //! ```text
 //!  floor 5   grpc ──────────────┐  admin  cli
 //!              │ calls          │ status
-//!  floor 4   cache ── Store ──▶ embedded | remote
-//!              │                             │ session
-//!  floor 3   failover ── installs ──▶ lane ◀─┘
-//!              │ elected         │
-//!  floor 2   sentinel     upstream ──▶ dial
-//!
-//!  floor 0   model · config · proto · backoff · drain · telemetry
+//!  floor 4   cache ── Store ──▶ embedded | remote ─────────────────┐
+//!              │                             │ session             │ hit, fill
+//!  floor 3   failover ── installs ──▶ lane ◀─┘     invalidation ───┤ kill
+//!              │ elected         │                       ▲         │
+//!  floor 2   sentinel     upstream ──▶ dial ───── pushes ┘         │
+//!  floor 1                                                        near
+//!  floor 0   model · config · proto · clock · backoff · drain · telemetry
 //! ```
 //!
 //! Rooms import downwards only; `tests/tidy.rs` holds the table. Decisions live in pure files, a `task.rs` performs
@@ -17,11 +17,15 @@
 
 // floor 0
 pub mod backoff;
+pub mod clock;
 pub mod config;
 pub mod drain;
 pub mod model;
 pub mod proto;
 pub mod telemetry;
+
+// floor 1
+pub mod near;
 
 // floor 2
 pub mod dial;
@@ -30,6 +34,7 @@ pub mod upstream;
 
 // floor 3
 pub mod failover;
+pub mod invalidation;
 
 // floor 4
 pub mod cache;

@@ -6,7 +6,7 @@
 //! Invariants: a call ends within its deadline; a failed call says whether it was applied; a cache is framed or raw
 //! by configuration, in both stores alike.
 //!
-//! Not here: the near cache, groups and leases, which have their own issues; protobuf (`grpc`).
+//! Not here: groups and leases, which have their own issues; protobuf (`grpc`).
 
 mod embedded;
 mod frame;
@@ -17,5 +17,5 @@ mod store;
 
 pub use embedded::{Embedded, Figures, SWEEP_INTERVAL};
 pub use path::{Cache, Call};
-pub use remote::Remote;
-pub use store::{IfAbsent, Items, Put, Store};
+pub use remote::{Canary, Coherence, Flight, Remote, canary_key};
+pub use store::{IfAbsent, Items, Put, Read, Store, Written};

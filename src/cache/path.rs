@@ -3,17 +3,17 @@
 //! Invariants: a call whose deadline has passed is not begun; one that passes it is answered at once, and a write
 //! says that nobody knows whether it was applied.
 //!
-//! Not here: the near cache in front of the store, which has its own issue and will live here.
+//! Not here: the near cache, which is in front of Redis only (`remote::reader`).
 
 use tokio::time::Instant;
 
 use crate::config::{CachePolicy, CacheRules};
 use crate::model::{
-    Address, CacheId, Cause, Expiry, Fault, Key, Lookup, PutOutcome, Tenant, TtlLookup,
+    Address, CacheId, Cause, Consistency, Expiry, Fault, Key, Lookup, PutOutcome, Tenant, TtlLookup,
 };
 
 use super::layout;
-use super::store::{IfAbsent, Items, Put, Store};
+use super::store::{IfAbsent, Items, Put, Read, Store, Written};
 
 /// What travels with every call.
 #[derive(Debug, Clone, Copy)]
@@ -118,9 +118,17 @@ impl<S: Store> Cache<S> {
     ///
     /// # Errors
     /// See [`Fault`]; as for every method here.
-    pub async fn get(&self, call: Call, address: &Address) -> Result<Lookup, Fault> {
+    pub async fn get(
+        &self,
+        call: Call,
+        address: &Address,
+        consistency: Consistency,
+    ) -> Result<Lookup, Fault> {
         let keys = std::slice::from_ref(&address.key);
-        only(self.get_many(call, &address.cache, keys).await?)
+        only(
+            self.get_many(call, &address.cache, keys, consistency)
+                .await?,
+        )
     }
 
     /// Reads entries, in order.
@@ -132,16 +140,27 @@ impl<S: Store> Cache<S> {
         call: Call,
         cache: &CacheId,
         keys: &[Key],
+        consistency: Consistency,
     ) -> Result<Items<Lookup>, Fault> {
-        call.read(self.store.get(cache, keys, self.budget)).await
+        let read = Read {
+            consistency,
+            deadline: call.deadline,
+            budget: self.budget,
+        };
+        call.read(self.store.get(cache, keys, read)).await
     }
 
     /// Writes one entry.
     ///
     /// # Errors
     /// See [`Fault`].
-    pub async fn put(&self, call: Call, cache: &CacheId, put: Put) -> Result<PutOutcome, Fault> {
-        only(self.put_many(call, cache, vec![put]).await?)
+    pub async fn put(
+        &self,
+        call: Call,
+        cache: &CacheId,
+        put: Put,
+    ) -> Result<Written<PutOutcome>, Fault> {
+        only_written(self.put_many(call, cache, vec![put]).await?)
     }
 
     /// Writes entries, in order.
@@ -153,7 +172,7 @@ impl<S: Store> Cache<S> {
         call: Call,
         cache: &CacheId,
         puts: Vec<Put>,
-    ) -> Result<Items<PutOutcome>, Fault> {
+    ) -> Result<Written<Items<PutOutcome>>, Fault> {
         call.write(self.store.put(cache, puts)).await
     }
 
@@ -166,7 +185,7 @@ impl<S: Store> Cache<S> {
         call: Call,
         cache: &CacheId,
         put: Put,
-    ) -> Result<IfAbsent, Fault> {
+    ) -> Result<Written<IfAbsent>, Fault> {
         call.write(self.store.put_if_absent(cache, put)).await
     }
 
@@ -174,9 +193,9 @@ impl<S: Store> Cache<S> {
     ///
     /// # Errors
     /// See [`Fault`].
-    pub async fn evict(&self, call: Call, address: &Address) -> Result<bool, Fault> {
+    pub async fn evict(&self, call: Call, address: &Address) -> Result<Written<bool>, Fault> {
         let keys = std::slice::from_ref(&address.key);
-        only(self.evict_many(call, &address.cache, keys).await?)
+        only_written(self.evict_many(call, &address.cache, keys).await?)
     }
 
     /// Removes entries, in order.
@@ -188,7 +207,7 @@ impl<S: Store> Cache<S> {
         call: Call,
         cache: &CacheId,
         keys: &[Key],
-    ) -> Result<Items<bool>, Fault> {
+    ) -> Result<Written<Items<bool>>, Fault> {
         call.write(self.store.evict(cache, keys)).await
     }
 
@@ -213,7 +232,11 @@ impl<S: Store> Cache<S> {
     ///
     /// # Errors
     /// See [`Fault`].
-    pub async fn clear(&self, call: Call, cache: &CacheId) -> Result<Option<u64>, Fault> {
+    pub async fn clear(
+        &self,
+        call: Call,
+        cache: &CacheId,
+    ) -> Result<Written<Option<u64>>, Fault> {
         call.write(self.store.clear(cache)).await
     }
 
@@ -226,6 +249,13 @@ impl<S: Store> Cache<S> {
         caches.sort();
         Ok(caches)
     }
+}
+
+fn only_written<T>(items: Written<Items<T>>) -> Result<Written<T>, Fault> {
+    Ok(Written {
+        answer: only(items.answer)?,
+        token: items.token,
+    })
 }
 
 /// The answer for the only item of a batch.

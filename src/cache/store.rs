@@ -5,9 +5,11 @@
 //!
 //! Not here: deadlines, which [`super::Cache`] enforces for all stores alike.
 
+use tokio::time::Instant;
+
 use crate::model::{
-    CacheId, Cause, Condition, Expiry, Fault, Hit, Key, Lookup, PutOutcome, Tenant, TtlLookup,
-    Value, Version,
+    CacheId, Cause, Condition, Consistency, Expiry, Fault, Hit, Key, Lookup, PutOutcome, Tenant,
+    Token, TtlLookup, Value, Version,
 };
 
 /// One entry to be written.
@@ -32,6 +34,35 @@ pub enum IfAbsent {
     Existing(Hit),
 }
 
+/// How to read.
+#[derive(Debug, Clone, Copy)]
+pub struct Read {
+    /// What may be returned.
+    pub consistency: Consistency,
+    /// Until when the caller waits.
+    pub deadline: Option<Instant>,
+    /// The most that the values of one answer may hold, in bytes.
+    pub budget: u64,
+}
+
+/// The answer to a write, and the point of history behind it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written<T> {
+    /// The answer.
+    pub answer: T,
+    /// To be given to a read that must reflect the write. `None` where the store could not tell.
+    pub token: Option<Token>,
+}
+
+/// The fault of a token of another history.
+pub(super) fn other_lineage() -> Fault {
+    Fault::not_applied(
+        Cause::LineageChanged,
+        "the token is of a history that has ended with a failover or a restart of the master, and the write may be \
+         lost; read without it",
+    )
+}
+
 /// The fault of an item that does not fit the answer.
 pub(super) fn too_large() -> Fault {
     Fault::not_applied(
@@ -47,12 +78,12 @@ pub type Items<T> = Vec<Result<T, Fault>>;
 ///
 /// The outer `Result` of a batch is the fault of all its items.
 pub trait Store: Send + Sync + 'static {
-    /// Reads entries. Of several, those that do not fit `budget` bytes any more fail with `AnswerTooLarge`.
+    /// Reads entries. Of several, those that do not fit the budget any more fail with `AnswerTooLarge`.
     fn get(
         &self,
         cache: &CacheId,
         keys: &[Key],
-        budget: u64,
+        read: Read,
     ) -> impl Future<Output = Result<Items<Lookup>, Fault>> + Send;
 
     /// Writes entries.
@@ -60,21 +91,21 @@ pub trait Store: Send + Sync + 'static {
         &self,
         cache: &CacheId,
         puts: Vec<Put>,
-    ) -> impl Future<Output = Result<Items<PutOutcome>, Fault>> + Send;
+    ) -> impl Future<Output = Result<Written<Items<PutOutcome>>, Fault>> + Send;
 
     /// Writes an entry unless there is one; its condition is not looked at.
     fn put_if_absent(
         &self,
         cache: &CacheId,
         put: Put,
-    ) -> impl Future<Output = Result<IfAbsent, Fault>> + Send;
+    ) -> impl Future<Output = Result<Written<IfAbsent>, Fault>> + Send;
 
     /// Removes entries; tells which existed.
     fn evict(
         &self,
         cache: &CacheId,
         keys: &[Key],
-    ) -> impl Future<Output = Result<Items<bool>, Fault>> + Send;
+    ) -> impl Future<Output = Result<Written<Items<bool>>, Fault>> + Send;
 
     /// Changes the expiry of an entry; tells whether it existed. `Keep` changes nothing.
     fn touch(
@@ -92,7 +123,10 @@ pub trait Store: Send + Sync + 'static {
     ) -> impl Future<Output = Result<TtlLookup, Fault>> + Send;
 
     /// Makes every entry of a cache a miss; tells how many, where it counted.
-    fn clear(&self, cache: &CacheId) -> impl Future<Output = Result<Option<u64>, Fault>> + Send;
+    fn clear(
+        &self,
+        cache: &CacheId,
+    ) -> impl Future<Output = Result<Written<Option<u64>>, Fault>> + Send;
 
     /// The caches of a tenant that were used, in no order.
     fn caches(&self, tenant: &Tenant) -> impl Future<Output = Result<Vec<CacheId>, Fault>> + Send;

@@ -84,6 +84,14 @@ pub enum Command {
         /// The cache
         cache: String,
     },
+    /// Print invalidations as they happen, until interrupted
+    Watch {
+        /// Only these caches; all if none is given
+        caches: Vec<String>,
+        /// Only this key of the one cache; may be repeated
+        #[arg(long = "key", value_name = "KEY")]
+        keys: Vec<String>,
+    },
     /// Show what a running vedetta sees
     Status,
     /// Exit with 0 if a vedetta serves, for exec probes; with --service, if that service does

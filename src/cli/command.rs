@@ -20,6 +20,7 @@ use super::client::{ConnectError, LARGEST_MESSAGE, address, connect};
 use super::effective::Environment;
 use super::exit::{Exit, print, tell};
 use super::show;
+use super::watch;
 
 /// Why a command failed, to be told to a person.
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +72,12 @@ pub async fn run(arguments: Arguments, environment: &Environment) -> Exit {
 async fn perform(arguments: &Arguments, environment: &Environment) -> Result<Answer, Failure> {
     let address = address(arguments.address.as_deref(), environment);
     let channel = connect(&address, arguments.timeout).await?;
+    if let Command::Watch { caches, keys } = &arguments.command {
+        return watch::run(arguments, channel, caches, keys)
+            .await
+            .map(|exit| Answer::new(exit, ""))
+            .map_err(Failure::Call);
+    }
     let session = Session { arguments, channel };
     match &arguments.command {
         Command::Get { cache, key } => session.get(cache, key).await,
@@ -79,8 +86,8 @@ async fn perform(arguments: &Arguments, environment: &Environment) -> Result<Ans
         Command::Clear { cache } => session.clear(cache).await,
         Command::Status => session.status().await,
         Command::Health { service } => session.health(service).await,
-        // `main` has dealt with these.
-        Command::Serve(_) | Command::CheckConfig(_) => Ok(Answer::new(Exit::Usage, "")),
+        // These have been dealt with.
+        Command::Serve(_) | Command::CheckConfig(_) | Command::Watch { .. } => Ok(Answer::new(Exit::Usage, "")),
     }
 }
 

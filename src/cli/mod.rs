@@ -13,6 +13,7 @@ mod command;
 mod effective;
 mod exit;
 mod show;
+mod watch;
 
 pub use arguments::{Arguments, Command};
 pub use command::run;

@@ -14,6 +14,14 @@ pub(super) fn json(value: &Value) -> String {
     format!("{value:#}\n")
 }
 
+/// A key: as text where it is text, else in base64 with that said.
+pub(super) fn key(key: &[u8]) -> String {
+    match std::str::from_utf8(key) {
+        Ok(text) if !text.chars().any(char::is_control) => text.to_owned(),
+        _ => format!("base64:{}", STANDARD.encode(key)),
+    }
+}
+
 /// The answer to `get`; `None` is a miss.
 pub(super) fn hit(hit: Option<&v1::Hit>) -> Value {
     let Some(hit) = hit else {
@@ -33,6 +41,7 @@ pub(super) fn hit(hit: Option<&v1::Hit>) -> Value {
         "remaining_ttl_seconds": hit.remaining_ttl.as_ref().map(seconds),
         "source": hit.source().as_str_name(),
         "freshness": hit.freshness().as_str_name(),
+        "age_bound_seconds": hit.age_bound.as_ref().map(seconds),
     })
 }
 
@@ -78,6 +87,14 @@ pub(super) fn status_object(status: &v1::GetStatusResponse) -> Value {
             "reason": view.reason,
             "detail": view.detail,
         })).collect::<Vec<_>>(),
+        "near": status.near.as_ref().map(|near| json!({
+            "entries": near.entries,
+            "weight_bytes": near.weight_bytes,
+            "capacity_bytes": near.capacity_bytes,
+            "bound_seconds": near.bound.as_ref().map(seconds),
+            "lease_remaining_seconds": near.lease_remaining.as_ref().map(seconds),
+            "rejected_fills": near.rejected_fills,
+        })),
         "embedded": status.embedded.as_ref().map(|embedded| json!({
             "entries": embedded.entries,
             "weight_bytes": embedded.weight_bytes,
@@ -115,6 +132,9 @@ fn write_status(text: &mut String, status: &v1::GetStatusResponse) -> std::fmt::
     if let Some(master) = &status.master {
         write_master(text, master)?;
     }
+    if let Some(near) = &status.near {
+        write_near(text, near)?;
+    }
     for view in &status.sentinels {
         write_sentinel(text, view)?;
     }
@@ -150,6 +170,18 @@ fn write_master(text: &mut String, master: &status::Master) -> std::fmt::Result 
         writeln!(text, "           {}: {}", master.reason, master.detail)?;
     }
     Ok(())
+}
+
+fn write_near(text: &mut String, near: &status::Near) -> std::fmt::Result {
+    let lease = match &near.lease_remaining {
+        Some(left) => format!("FRESH for another {:.1} s at least", seconds(left)),
+        None => "not FRESH now".to_owned(),
+    };
+    writeln!(
+        text,
+        "near       {} entries, {} of {} bytes, {lease}",
+        near.entries, near.weight_bytes, near.capacity_bytes
+    )
 }
 
 fn write_sentinel(text: &mut String, view: &status::SentinelView) -> std::fmt::Result {

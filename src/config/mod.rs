@@ -34,7 +34,7 @@ pub use mistake::{Mistake, Mistakes};
 pub use setting::{Kind, Setting, settings};
 pub use sources::Sources;
 pub use types::{
-    Admin, Api, Config, Credentials, Limits, Log, LogFormat, Profile, RedisConfig, SentinelConfig,
+    Admin, Api, Config, Credentials, Limits, Log, LogFormat, NearConfig, Profile, RedisConfig, SentinelConfig,
     StoreConfig, Tls,
 };
 

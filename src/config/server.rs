@@ -13,13 +13,16 @@ use super::draft::Draft;
 use super::mistake::quoted;
 use super::rules;
 use super::store;
-use super::types::{Admin, Api, Config, Limits, Log, LogFormat, Profile};
+use super::types::{Admin, Api, Config, Limits, Log, LogFormat, NearConfig, Profile};
 use super::units::{duration, number, size};
 
 /// The length of `sun_path` on Linux without its terminating zero.
 const SOCKET_BYTES: usize = 107;
 const SECOND: Duration = Duration::from_secs(1);
 const MIB: u64 = 1 << 20;
+
+/// Two heartbeats, a poll and their answers must fit in, on a machine that is busy.
+const SHORTEST_BOUND: Duration = Duration::from_millis(300);
 
 /// Everything, or `None` if a mistake was noted.
 pub(super) fn config(
@@ -30,6 +33,7 @@ pub(super) fn config(
     let api = api(draft);
     let admin = admin(draft);
     let store = store::store(draft, read_secret);
+    let near = near(draft);
     let limits = limits(draft);
     let log = log(draft);
     let caches = rules::rules(draft, profile.unwrap_or(Profile::Default));
@@ -39,6 +43,7 @@ pub(super) fn config(
         api: api?,
         admin: admin?,
         store: store?,
+        near: near?,
         caches,
         limits: limits?,
         log: log?,
@@ -130,12 +135,25 @@ fn check_ports(draft: &mut Draft, api: Option<&Api>, admin: Option<&Admin>) {
     }
 }
 
+fn near(draft: &mut Draft) -> Option<NearConfig> {
+    let staleness = draft.read("near.staleness", duration(SHORTEST_BOUND..=5 * SECOND));
+    let capacity = draft.read("near.capacity", size(0..=65_536 * MIB));
+    let audit_every = draft.read("near.audit_every", number(0..=1_000_000_000));
+    Some(NearConfig {
+        staleness: staleness?,
+        capacity: capacity?,
+        audit_every: audit_every?,
+    })
+}
+
 fn limits(draft: &mut Draft) -> Option<Limits> {
     let key = draft.read("limits.key", size(1..=MIB));
     let value = draft.read("limits.value", size(1..=256 * MIB));
     let batch_items = draft.read("limits.batch_items", number(1..=100_000));
     let batch_bytes = draft.read("limits.batch_bytes", size(1..=1024 * MIB));
     let inflight_calls = draft.read("limits.inflight_calls", number(1..=1_000_000));
+    let subscribers = draft.read("limits.subscribers", number(1..=100_000));
+    let replay_events = draft.read("limits.replay_events", number(1..=10_000_000));
     if let (Some(value), Some(batch)) = (value, batch_bytes)
         && batch < value
     {
@@ -150,6 +168,8 @@ fn limits(draft: &mut Draft) -> Option<Limits> {
         batch_items: batch_items?,
         batch_bytes: batch_bytes?,
         inflight_calls: inflight_calls?,
+        subscribers: subscribers?,
+        replay_events: replay_events?,
     })
 }
 

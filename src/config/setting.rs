@@ -160,6 +160,13 @@ const SETTINGS: &[Setting] = &[
     setting(Kind::Size, "embedded.capacity", "VEDETTA_EMBEDDED_CAPACITY", "64MiB",
         "Memory of the embedded store, which serves when no Redis is configured, 1MiB to 64GiB"),
 
+    setting(Kind::Duration, "near.staleness", "VEDETTA_NEAR_STALENESS", "1s",
+        "Staleness bound: a FRESH answer reflects every write acknowledged that long before it, 300ms to 5s"),
+    setting(Kind::Size, "near.capacity", "VEDETTA_NEAR_CAPACITY", "64MiB",
+        "Memory of the near cache in front of Redis, 0B to 64GiB; 0B keeps no copies"),
+    setting(Kind::Integer, "near.audit_every", "VEDETTA_NEAR_AUDIT_EVERY", "1000",
+        "Of so many answers of the near cache one is compared with the master; 0 compares none"),
+
     setting(Kind::Size, "limits.key", "VEDETTA_LIMITS_KEY", "64KiB",
         "Longest key, 1B to 1MiB"),
     setting(Kind::Size, "limits.value", "VEDETTA_LIMITS_VALUE", "16MiB",
@@ -170,6 +177,10 @@ const SETTINGS: &[Setting] = &[
         "Most payload in one batch, 1B to 1GiB and at least limits.value"),
     setting(Kind::Integer, "limits.inflight_calls", "VEDETTA_LIMITS_INFLIGHT_CALLS", "4096",
         "Most calls being served at once, 1 to 1000000"),
+    setting(Kind::Integer, "limits.subscribers", "VEDETTA_LIMITS_SUBSCRIBERS", "1024",
+        "Most streams of Watch, 1 to 100000"),
+    setting(Kind::Integer, "limits.replay_events", "VEDETTA_LIMITS_REPLAY_EVENTS", "65536",
+        "Most events kept for subscribers that lag or resume, 1 to 10000000; 16 MiB of keys at most"),
 
     setting(Kind::Text, "log.level", "VEDETTA_LOG", "info",
         "Log filter: a level, or `target=level` with commas between"),

@@ -25,6 +25,8 @@ pub struct Config {
     pub admin: Admin,
     /// Where the entries are.
     pub store: StoreConfig,
+    /// The near cache.
+    pub near: NearConfig,
     /// Encoding and lifetime per cache.
     pub caches: CacheRules,
     /// What a call may ask for.
@@ -128,6 +130,17 @@ pub struct Tls {
     pub ca_file: Option<PathBuf>,
 }
 
+/// The copies that this process keeps of entries in Redis.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NearConfig {
+    /// The staleness bound: how old a proof may be that an answer is called FRESH with.
+    pub staleness: Duration,
+    /// The most that copies may weigh, in bytes; 0 keeps none.
+    pub capacity: u64,
+    /// Of so many answers one is compared with the master; 0 compares none.
+    pub audit_every: usize,
+}
+
 /// What a call may ask for, and how many may ask at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -141,6 +154,10 @@ pub struct Limits {
     pub batch_bytes: u64,
     /// The most calls being served at once.
     pub inflight_calls: usize,
+    /// The most streams of Watch.
+    pub subscribers: usize,
+    /// The most events that are kept for subscribers who lag or resume.
+    pub replay_events: usize,
 }
 
 /// What is logged, and how.

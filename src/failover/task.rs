@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::backoff::Backoff;
 use crate::drain::Tasks;
-use crate::model::{Cause, Fault, Master};
+use crate::model::{Cause, Fault, Master, Moment};
 use crate::sentinel::Election;
 use crate::upstream::{LaneWriter, Session, SessionSettings};
 
@@ -179,6 +179,13 @@ impl Follower {
             .as_ref()
             .is_some_and(|last| last != session.master());
         self.last = Some(session.master().clone());
+        // Before anybody can use it: a read that bears this generation was sent after it began.
+        self.settings.tracker.began(
+            session.generation(),
+            session.lineage(),
+            session.master(),
+            self.named(session.master()),
+        );
         self.lane.install(session.clone());
         let heart = session.clone();
         self.settings
@@ -192,12 +199,22 @@ impl Follower {
         self.serving = Some((session, Instant::now()));
     }
 
-    /// A session is verified while the node it leads to is the elected one.
+    /// The majority lease goes on while the node that the session leads to is the elected one.
     fn verify(&self) {
-        if let Some((session, _)) = &self.serving {
-            let election = self.elections.borrow();
-            session.set_verified(election.master.as_ref() == Ok(session.master()));
+        if let Some((session, _)) = &self.serving
+            && let Some(named) = self.named(session.master())
+        {
+            self.settings.tracker.named(session.generation(), named);
         }
+    }
+
+    /// When a majority was last polled that names this master; `None` without Sentinels.
+    fn named(&self, master: &Master) -> Option<Moment> {
+        let election = self.elections.borrow();
+        let elected = election.master.as_ref() == Ok(master);
+        election
+            .named
+            .map(|named| if elected { named } else { Moment::START })
     }
 
     fn publish(&mut self, before: &Phase, settled: bool) {

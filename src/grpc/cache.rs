@@ -65,9 +65,21 @@ impl<S: Store> CacheService<S> {
     async fn do_get(&self, request: Request<v1::GetRequest>) -> Answer<v1::GetResponse> {
         let (call, request) = open(request);
         let mut check = self.checker();
-        check.consistency(request.consistency);
-        let address = self.address(check, &request.tenant, &request.cache, request.key)?;
-        let lookup = self.cache.get(call, &address).await.map_err(refused)?;
+        let consistency = check.consistency(request.consistency);
+        let cache = check.cache(&request.tenant, &request.cache);
+        let key = check.key("key", request.key);
+        let (address, consistency) = check.finish(|| {
+            let address = Address {
+                cache: cache?,
+                key: key?,
+            };
+            Some((address, consistency?))
+        })?;
+        let lookup = self
+            .cache
+            .get(call, &address, consistency)
+            .await
+            .map_err(refused)?;
         Ok(convert::get(lookup, &request.not_modified_if))
     }
 
@@ -77,13 +89,13 @@ impl<S: Store> CacheService<S> {
     ) -> Answer<v1::GetManyResponse> {
         let (call, request) = open(request);
         let mut check = self.checker();
-        check.consistency(request.consistency);
+        let consistency = check.consistency(request.consistency);
         let cache = check.cache(&request.tenant, &request.cache);
         let keys = check.keys(request.keys);
-        let (cache, keys) = check.finish(|| Some((cache?, keys?)))?;
+        let (cache, keys, consistency) = check.finish(|| Some((cache?, keys?, consistency?)))?;
         let items = self
             .cache
-            .get_many(call, &cache, &keys)
+            .get_many(call, &cache, &keys, consistency)
             .await
             .map_err(refused)?;
         let items = items.into_iter().map(convert::get_item).collect();
@@ -124,12 +136,14 @@ impl<S: Store> CacheService<S> {
         let cache = check.cache(&request.tenant, &request.cache);
         let puts = check.put_items(request.items);
         let (cache, puts) = check.finish(|| Some((cache?, puts?)))?;
-        let items = self
+        let written = self
             .cache
             .put_many(call, &cache, puts)
             .await
             .map_err(refused)?;
-        let items = items.into_iter().map(convert::put_item).collect();
+        let token = written.token;
+        let items = written.answer.into_iter();
+        let items = items.map(|item| convert::put_item(item, token)).collect();
         Ok((v1::PutManyResponse { items }, Outcome::Batch))
     }
 
@@ -167,10 +181,11 @@ impl<S: Store> CacheService<S> {
         let mut check = self.checker();
         check.durability(request.durability);
         let address = self.address(check, &request.tenant, &request.cache, request.key)?;
-        let existed = self.cache.evict(call, &address).await.map_err(refused)?;
+        let written = self.cache.evict(call, &address).await.map_err(refused)?;
+        let existed = written.answer;
         let answer = v1::EvictResponse {
             existed,
-            ..v1::EvictResponse::default()
+            token: convert::token(written.token),
         };
         Ok((
             answer,
@@ -192,14 +207,14 @@ impl<S: Store> CacheService<S> {
         let cache = check.cache(&request.tenant, &request.cache);
         let keys = check.keys(request.keys);
         let (cache, keys) = check.finish(|| Some((cache?, keys?)))?;
-        let items = self
+        let written = self
             .cache
             .evict_many(call, &cache, &keys)
             .await
             .map_err(refused)?;
         let answer = v1::EvictManyResponse {
-            items: items.into_iter().map(convert::evict_item).collect(),
-            ..v1::EvictManyResponse::default()
+            items: written.answer.into_iter().map(convert::evict_item).collect(),
+            token: convert::token(written.token),
         };
         Ok((answer, Outcome::Batch))
     }
@@ -244,10 +259,10 @@ impl<S: Store> CacheService<S> {
         check.durability(request.durability);
         let cache = check.cache(&request.tenant, &request.cache);
         let cache = check.finish(|| cache)?;
-        let removed = self.cache.clear(call, &cache).await.map_err(refused)?;
+        let written = self.cache.clear(call, &cache).await.map_err(refused)?;
         let answer = v1::ClearResponse {
-            removed,
-            ..v1::ClearResponse::default()
+            removed: written.answer,
+            token: convert::token(written.token),
         };
         Ok((answer, Outcome::Done))
     }

@@ -25,7 +25,7 @@ const RPCS: [(&str, bool); 35] = [
     ("vedetta.v1.Cache/ListCaches", true),
     ("vedetta.v1.Cache/BulkLoad", false),
     ("vedetta.v1.Cache/Pipeline", false),
-    ("vedetta.v1.Watch/Watch", false),
+    ("vedetta.v1.Watch/Watch", true),
     ("vedetta.v1.Events/Publish", false),
     ("vedetta.v1.Events/Subscribe", false),
     ("vedetta.v1.Sessions/Create", false),
@@ -52,8 +52,8 @@ const RPCS: [(&str, bool); 35] = [
 /// Features that are fields of requests.
 const FEATURES: [(&str, bool); 7] = [
     ("conditions", true),
-    ("near_cache", false),
-    ("tokens", false),
+    ("near_cache", true),
+    ("tokens", true),
     ("groups", false),
     ("leases", false),
     ("durability", false),

@@ -15,7 +15,8 @@ use tonic_types::FieldViolation;
 use crate::cache::Put;
 use crate::config::Limits;
 use crate::model::{
-    CacheId, CacheName, Cause, Condition, Expiry, Fault, Key, Tenant, Value, Version,
+    CacheId, CacheName, Cause, Condition, Consistency, Expiry, Fault, Key, Tenant, Token, Value,
+    Version,
 };
 use crate::proto::v1;
 
@@ -99,6 +100,34 @@ impl<'a, Admit: Fn(&CacheId) -> Result<(), String>> Checker<'a, Admit> {
             Ok(()) => Some(cache),
             Err(problem) => self.refuse("cache", problem),
         }
+    }
+
+    /// The caches of a scope; none for all.
+    pub(super) fn caches(&mut self, tenant: &str, names: &[String]) -> Option<Vec<CacheName>> {
+        let most = self.limits.batch_items;
+        if names.len() > most {
+            let problem = format!(
+                "has {} names; at most {most} are allowed (limits.batch_items)",
+                names.len()
+            );
+            return self.refuse("caches", problem);
+        }
+        let checked: Vec<Option<CacheName>> = names
+            .iter()
+            .map(|name| self.cache(tenant, name).map(|cache| cache.name))
+            .collect();
+        checked.into_iter().collect()
+    }
+
+    /// The keys of a scope; none for all.
+    pub(super) fn watched_keys(&mut self, keys: Vec<Bytes>, caches: usize) -> Option<Vec<Key>> {
+        if keys.is_empty() {
+            return Some(Vec::new());
+        }
+        if caches != 1 {
+            return self.refuse("keys", "needs exactly one name in `caches`");
+        }
+        self.keys(keys)
     }
 
     pub(super) fn key(&mut self, field: &str, key: Bytes) -> Option<Key> {
@@ -250,24 +279,34 @@ impl<'a, Admit: Fn(&CacheId) -> Result<(), String>> Checker<'a, Admit> {
         }
     }
 
-    /// Every read of this version asks the master, which satisfies every level that it accepts.
-    pub(super) fn consistency(&mut self, consistency: Option<v1::Consistency>) {
+    pub(super) fn consistency(
+        &mut self,
+        consistency: Option<v1::Consistency>,
+    ) -> Option<Consistency> {
         use v1::consistency::Level;
         match consistency.and_then(|consistency| consistency.level) {
-            None | Some(Level::Master(_)) => {}
-            Some(Level::AtLeast(_)) => self.needs("tokens", true),
-            Some(Level::Fresh(fresh)) => {
-                if let Some(bound) = fresh.max_staleness {
-                    self.duration("consistency.fresh.max_staleness", bound);
+            None => Some(Consistency::Fresh(None)),
+            Some(Level::Master(_)) => Some(Consistency::Master),
+            Some(Level::AtLeast(token)) => match Token::from_caller(&token) {
+                Some(token) => Some(Consistency::AtLeast(token)),
+                None => {
+                    let problem = "is not a token; send back what a write returned, unchanged";
+                    self.refuse("consistency.at_least", problem)
                 }
-            }
+            },
+            Some(Level::Fresh(fresh)) => match fresh.max_staleness {
+                None => Some(Consistency::Fresh(None)),
+                Some(bound) => self
+                    .duration("consistency.fresh.max_staleness", bound)
+                    .map(|bound| Consistency::Fresh(Some(bound))),
+            },
             Some(Level::StaleOk(stale)) => match stale.max_age {
-                Some(bound) => {
-                    self.duration("consistency.stale_ok.max_age", bound);
-                }
+                Some(bound) => self
+                    .duration("consistency.stale_ok.max_age", bound)
+                    .map(Consistency::StaleOk),
                 None => {
                     let problem = "is missing; say how old is too old";
-                    self.refuse::<()>("consistency.stale_ok.max_age", problem);
+                    self.refuse("consistency.stale_ok.max_age", problem)
                 }
             },
         }

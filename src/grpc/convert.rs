@@ -4,9 +4,9 @@
 
 use std::time::{Duration, SystemTime};
 
-use crate::cache::IfAbsent;
+use crate::cache::{IfAbsent, Written};
 use crate::config::{CachePolicy, Encoding};
-use crate::model::{CacheId, Fault, Freshness, Hit, Lookup, PutOutcome, Source, TtlLookup, Value};
+use crate::model::{CacheId, Fault, Freshness, Hit, Lookup, PutOutcome, Source, Token, TtlLookup, Value};
 use crate::proto::v1;
 
 use super::metrics::Outcome;
@@ -112,10 +112,15 @@ pub(super) fn get_item(item: Result<Lookup, Fault>) -> v1::get_many_response::It
     }
 }
 
-fn stored(version: &crate::model::Version) -> v1::Stored {
+/// A token as it travels; empty where there is none.
+pub(super) fn token(token: Option<Token>) -> bytes::Bytes {
+    token.map_or_else(bytes::Bytes::new, Token::to_bytes)
+}
+
+fn stored(version: &crate::model::Version, after: Option<Token>) -> v1::Stored {
     v1::Stored {
         version: version.as_bytes().clone(),
-        token: bytes::Bytes::new(),
+        token: token(after),
     }
 }
 
@@ -126,10 +131,12 @@ fn not_stored(current: Option<crate::model::Version>) -> v1::put_response::NotSt
     }
 }
 
-pub(super) fn put(outcome: PutOutcome) -> (v1::PutResponse, Outcome) {
+pub(super) fn put(written: Written<PutOutcome>) -> (v1::PutResponse, Outcome) {
     use v1::put_response::Result;
-    let (result, counted) = match outcome {
-        PutOutcome::Stored(version) => (Result::Stored(stored(&version)), Outcome::Stored),
+    let (result, counted) = match written.answer {
+        PutOutcome::Stored(version) => {
+            (Result::Stored(stored(&version, written.token)), Outcome::Stored)
+        }
         PutOutcome::NotStored(current) => {
             (Result::NotStored(not_stored(current)), Outcome::NotStored)
         }
@@ -140,21 +147,26 @@ pub(super) fn put(outcome: PutOutcome) -> (v1::PutResponse, Outcome) {
     (answer, counted)
 }
 
-pub(super) fn put_item(item: Result<PutOutcome, Fault>) -> v1::put_many_response::Item {
+pub(super) fn put_item(
+    item: Result<PutOutcome, Fault>,
+    after: Option<Token>,
+) -> v1::put_many_response::Item {
     use v1::put_many_response::item::Result;
     v1::put_many_response::Item {
         result: Some(match item {
-            Ok(PutOutcome::Stored(version)) => Result::Stored(stored(&version)),
+            Ok(PutOutcome::Stored(version)) => Result::Stored(stored(&version, after)),
             Ok(PutOutcome::NotStored(current)) => Result::NotStored(not_stored(current)),
             Err(fault) => Result::Error(item_error(&fault)),
         }),
     }
 }
 
-pub(super) fn if_absent(outcome: IfAbsent) -> (v1::PutIfAbsentResponse, Outcome) {
+pub(super) fn if_absent(written: Written<IfAbsent>) -> (v1::PutIfAbsentResponse, Outcome) {
     use v1::put_if_absent_response::Result;
-    let (result, counted) = match outcome {
-        IfAbsent::Stored(version) => (Result::Stored(stored(&version)), Outcome::Stored),
+    let (result, counted) = match written.answer {
+        IfAbsent::Stored(version) => {
+            (Result::Stored(stored(&version, written.token)), Outcome::Stored)
+        }
         IfAbsent::Existing(found) => (Result::Existing(hit(found)), Outcome::Existing),
     };
     let answer = v1::PutIfAbsentResponse {

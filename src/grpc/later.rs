@@ -25,13 +25,6 @@ macro_rules! later {
 }
 
 later! {
-    v1::watch_server::Watch {
-        [WatchStream = v1::WatchResponse]
-        watch, "Watch/Watch", v1::WatchRequest, Self::WatchStream;
-    }
-}
-
-later! {
     v1::events_server::Events {
         [SubscribeStream = v1::SubscribeResponse]
         publish, "Events/Publish", v1::PublishRequest, v1::PublishResponse;

@@ -22,6 +22,7 @@ pub(super) enum Method {
     Clear,
     ListCaches,
     GetStatus,
+    Watch,
 }
 
 /// What came of a request. Several items of a batch count as one `Batch`.
@@ -44,10 +45,11 @@ pub(super) enum Outcome {
     Deadline,
     Unknown,
     Unimplemented,
+    Precondition,
     Internal,
 }
 
-const METHODS: [(Method, &str, &[Outcome]); 12] = [
+const METHODS: [(Method, &str, &[Outcome]); 13] = [
     (
         Method::Get,
         "Get",
@@ -68,15 +70,17 @@ const METHODS: [(Method, &str, &[Outcome]); 12] = [
     (Method::Clear, "Clear", &[Outcome::Done]),
     (Method::ListCaches, "ListCaches", &[Outcome::Done]),
     (Method::GetStatus, "GetStatus", &[Outcome::Done]),
+    (Method::Watch, "Watch", &[Outcome::Done]),
 ];
 
-const FAILURES: [Outcome; 7] = [
+const FAILURES: [Outcome; 8] = [
     Outcome::Invalid,
     Outcome::Exhausted,
     Outcome::Unavailable,
     Outcome::Deadline,
     Outcome::Unknown,
     Outcome::Unimplemented,
+    Outcome::Precondition,
     Outcome::Internal,
 ];
 
@@ -100,6 +104,7 @@ impl Outcome {
             Self::Deadline => "deadline",
             Self::Unknown => "unknown",
             Self::Unimplemented => "unimplemented",
+            Self::Precondition => "precondition",
             Self::Internal => "internal",
         }
     }
@@ -112,6 +117,7 @@ impl Outcome {
             Code::DeadlineExceeded => Self::Deadline,
             Code::Unknown => Self::Unknown,
             Code::Unimplemented => Self::Unimplemented,
+            Code::FailedPrecondition => Self::Precondition,
             _ => Self::Internal,
         }
     }

@@ -21,10 +21,12 @@ mod server;
 mod socket;
 mod status;
 mod status_service;
+mod watch;
 
 pub use cache::CacheService;
 pub use limit::Inflight;
 pub use metrics::Metrics;
 pub use server::{Draining, Health, Listeners, serve};
 pub use socket::{BindError, Socket};
-pub use status_service::{Sources as StatusSources, StatusService};
+pub use status_service::{ShowNear, Sources as StatusSources, StatusService, near as show_near};
+pub use watch::{Admit, WatchService};

@@ -44,6 +44,7 @@ use super::later::Later;
 use super::limit::Inflight;
 use super::socket::Socket;
 use super::status_service::StatusService;
+use super::watch::WatchService;
 
 /// Calls at a time on one connection. The bound on all of them is `limits.inflight_calls`.
 const STREAMS: u32 = 1024;
@@ -111,6 +112,7 @@ pub async fn serve<S: Store>(
     listeners: Listeners,
     cache: CacheService<S>,
     status: StatusService,
+    watch: WatchService,
     limits: &Limits,
     tasks: &Tasks,
     draining: Draining,
@@ -130,7 +132,7 @@ pub async fn serve<S: Store>(
     };
     let routes = Routes::new(cache)
         .add_service(StatusServer::new(status))
-        .add_service(WatchServer::new(Later))
+        .add_service(WatchServer::new(watch))
         .add_service(EventsServer::new(Later))
         .add_service(SessionsServer::new(Later))
         .add_service(health)

@@ -35,10 +35,15 @@ pub(super) const fn code(cause: Cause) -> Code {
         | Cause::SentinelAuthFailed
         | Cause::MasterNameUnknown
         | Cause::NoMajority
+        | Cause::PushesStopped
         | Cause::ShuttingDown => Code::Unavailable,
-        Cause::RedisOutOfMemory | Cause::Overloaded | Cause::AnswerTooLarge | Cause::StoreFull => {
-            Code::ResourceExhausted
-        }
+        Cause::RedisOutOfMemory
+        | Cause::Overloaded
+        | Cause::AnswerTooLarge
+        | Cause::StoreFull
+        | Cause::TooManySubscribers
+        | Cause::SubscriberTooSlow => Code::ResourceExhausted,
+        Cause::LineageChanged => Code::FailedPrecondition,
         Cause::OutcomeUnknown => Code::Unknown,
         Cause::Deadline => Code::DeadlineExceeded,
         Cause::CapabilityMissing => Code::Unimplemented,

@@ -1,7 +1,7 @@
 //! The service `vedetta.v1.Status`: what this process sees, without asking anybody.
 
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::watch;
 use tonic::codegen::BoxStream;
@@ -9,6 +9,8 @@ use tonic::{Request, Response, Status};
 
 use crate::config::{Limits, Profile};
 use crate::failover::{self, Phase};
+use crate::model::Moment;
+use crate::near::Figures;
 use crate::proto::v1;
 use crate::proto::v1::get_status_response as answer;
 use crate::sentinel::{Election, SentinelView};
@@ -24,10 +26,17 @@ pub enum Sources {
     /// The embedded store: how full it is.
     Embedded(Arc<dyn Fn() -> answer::Embedded + Send + Sync>),
     /// One Redis.
-    Redis(watch::Receiver<failover::Status>),
+    Redis(watch::Receiver<failover::Status>, ShowNear),
     /// The master of a Sentinel set.
-    Sentinel(watch::Receiver<failover::Status>, watch::Receiver<Election>),
+    Sentinel(
+        watch::Receiver<failover::Status>,
+        watch::Receiver<Election>,
+        ShowNear,
+    ),
 }
+
+/// Tells how the near cache stands.
+pub type ShowNear = Arc<dyn Fn() -> answer::Near + Send + Sync>;
 
 /// Serves the status.
 #[derive(Clone)]
@@ -69,17 +78,34 @@ impl StatusService {
                 status.store = answer::Store::Embedded.into();
                 status.embedded = Some(figures());
             }
-            Sources::Redis(follower) => {
+            Sources::Redis(follower, near) => {
                 status.store = answer::Store::Redis.into();
                 status.master = Some(master(&follower.borrow()));
+                status.near = Some(near());
             }
-            Sources::Sentinel(follower, election) => {
+            Sources::Sentinel(follower, election, near) => {
                 status.store = answer::Store::Sentinel.into();
+                status.near = Some(near());
                 status.master = Some(master(&follower.borrow()));
                 status.sentinels = election.borrow().views.iter().map(sentinel).collect();
             }
         }
         status
+    }
+}
+
+/// How a near cache with this bound stands.
+pub fn near(figures: &Figures, base: Option<Moment>, bound: Duration, now: Moment) -> answer::Near {
+    answer::Near {
+        entries: figures.entries,
+        weight_bytes: figures.weight,
+        capacity_bytes: figures.capacity,
+        bound: Some(duration(bound)),
+        lease_remaining: base
+            .map(|base| (base + bound).since(now))
+            .filter(|left| !left.is_zero())
+            .map(duration),
+        rejected_fills: figures.rejected,
     }
 }
 
@@ -90,6 +116,8 @@ fn limits(limits: &Limits) -> answer::Limits {
         batch_items: limits.batch_items as u64,
         batch_bytes: limits.batch_bytes,
         inflight_calls: limits.inflight_calls as u64,
+        subscribers: limits.subscribers as u64,
+        replay_events: limits.replay_events as u64,
     }
 }
 

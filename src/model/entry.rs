@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 
-use super::Version;
+use super::{Token, Version};
 
 /// What is cached. A cached null is a hit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,6 +85,19 @@ pub enum Freshness {
     Stale,
     /// Not provable at the moment.
     Unverified,
+}
+
+/// What a read may return.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Consistency {
+    /// Reflects every write that was acknowledged that long ago; `None` is the configured bound.
+    Fresh(Option<Duration>),
+    /// What the master says now.
+    Master,
+    /// Nothing older than the write that returned the token.
+    AtLeast(Token),
+    /// Rather an entry of at most that age than none.
+    StaleOk(Duration),
 }
 
 /// A live entry, as a read returns it.

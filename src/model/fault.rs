@@ -53,6 +53,14 @@ pub enum Cause {
     StoreFull,
     /// This build does not do that yet.
     CapabilityMissing,
+    /// The history that a token belongs to has ended.
+    LineageChanged,
+    /// As many subscribers as allowed are watching.
+    TooManySubscribers,
+    /// A subscriber did not take its events in time.
+    SubscriberTooSlow,
+    /// Invalidations have stopped to arrive although the link works.
+    PushesStopped,
     /// This vedetta is stopping.
     ShuttingDown,
     /// A defect of vedetta.
@@ -107,6 +115,10 @@ impl Cause {
             Self::AnswerTooLarge => "ANSWER_TOO_LARGE",
             Self::StoreFull => "STORE_FULL",
             Self::CapabilityMissing => "CAPABILITY_MISSING",
+            Self::LineageChanged => "LINEAGE_CHANGED",
+            Self::TooManySubscribers => "TOO_MANY_SUBSCRIBERS",
+            Self::SubscriberTooSlow => "SUBSCRIBER_TOO_SLOW",
+            Self::PushesStopped => "PUSHES_STOPPED",
             Self::ShuttingDown => "SHUTTING_DOWN",
             Self::Internal => "INTERNAL",
         }
@@ -115,9 +127,13 @@ impl Cause {
     /// Whose fault it is.
     pub const fn owner(self) -> Owner {
         match self {
-            Self::Deadline | Self::AnswerTooLarge | Self::CapabilityMissing => Owner::Caller,
+            Self::Deadline
+            | Self::AnswerTooLarge
+            | Self::CapabilityMissing
+            | Self::SubscriberTooSlow => Owner::Caller,
             Self::NoSession
             | Self::Overloaded
+            | Self::TooManySubscribers
             | Self::StoreFull
             | Self::ShuttingDown
             | Self::Internal => Owner::Vedetta,
@@ -136,6 +152,8 @@ impl Cause {
             | Self::TooFewReplicas
             | Self::RedisOutOfMemory
             | Self::RedisRefused
+            | Self::LineageChanged
+            | Self::PushesStopped
             | Self::OutcomeUnknown => Owner::Redis,
         }
     }
@@ -145,6 +163,7 @@ impl Cause {
         match self {
             Self::NoSession
             | Self::Overloaded
+            | Self::PushesStopped
             | Self::RedisUnreachable
             | Self::NotAMaster
             | Self::RedisLoading
@@ -159,7 +178,8 @@ impl Cause {
             | Self::TlsFailed
             | Self::SentinelAuthFailed
             | Self::MasterNameUnknown => Some(Duration::from_secs(5)),
-            Self::ShuttingDown => Some(Duration::from_secs(1)),
+            Self::ShuttingDown | Self::TooManySubscribers => Some(Duration::from_secs(1)),
+            Self::SubscriberTooSlow => Some(Duration::ZERO),
             Self::RedisOutOfMemory
             | Self::RedisRefused
             | Self::OutcomeUnknown
@@ -167,6 +187,7 @@ impl Cause {
             | Self::AnswerTooLarge
             | Self::StoreFull
             | Self::CapabilityMissing
+            | Self::LineageChanged
             | Self::Internal => None,
         }
     }

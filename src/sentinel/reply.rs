@@ -10,7 +10,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::model::{Cause, Endpoint, Fault, Master};
+use crate::model::{Cause, Endpoint, Fault, Master, Moment};
 
 /// What a Sentinel thinks of the state of the master.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -30,8 +30,19 @@ pub struct Answer {
     pub id: Arc<str>,
     /// Who is master, since which config epoch.
     pub master: Master,
-    /// In which state it is.
+    /// In which state the master that it describes is.
     pub flags: Flags,
+    /// Whether that is the one that it names. Between promotion and the end of a failover it is the one before.
+    pub described: bool,
+    /// A moment before it was asked.
+    pub asked: Moment,
+}
+
+impl Answer {
+    /// Whether it speaks for its master without a doubt: not down for anybody, and nobody is replacing it.
+    pub fn stands_by_it(&self) -> bool {
+        !self.described || !(self.flags.s_down || self.flags.o_down || self.flags.failover)
+    }
 }
 
 /// Reads the replies to `SENTINEL GET-MASTER-ADDR-BY-NAME` and `SENTINEL MASTER`.
@@ -48,6 +59,7 @@ pub fn read_answer(
     name: &str,
     address: Option<&[String]>,
     master: &HashMap<String, String>,
+    asked: Moment,
 ) -> Result<Answer, Fault> {
     let nonsense = |what: &str| {
         Fault::not_applied(
@@ -63,7 +75,9 @@ pub fn read_answer(
         .get("config-epoch")
         .and_then(|epoch| epoch.parse().ok())
         .ok_or_else(|| nonsense("config epoch"))?;
-    let flags = master.get("flags").map_or("", String::as_str);
+    let field = |name: &str| master.get(name).map_or("", String::as_str);
+    let described = field("ip") == host && field("port") == port.to_string();
+    let flags = field("flags");
     Ok(Answer {
         id: id.clone(),
         master: Master {
@@ -74,6 +88,8 @@ pub fn read_answer(
             epoch,
         },
         flags: read_flags(flags),
+        described,
+        asked,
     })
 }
 
@@ -137,8 +153,11 @@ mod tests {
                 ("config-epoch", "7"),
                 ("flags", "master,s_down,o_down,failover_in_progress"),
             ]),
+            Moment::START,
         )
         .expect("a whole answer");
+        // The flags are those of the old master: the leader stands by the new one.
+        assert!(!answer.described && answer.stands_by_it());
         assert_eq!(answer.master.endpoint.to_string(), "10.0.0.2:6380");
         assert_eq!(answer.master.epoch, 7);
         assert_eq!(
@@ -155,14 +174,14 @@ mod tests {
     fn an_answer_without_address_or_epoch_is_no_answer() {
         let whole = fields(&[("config-epoch", "1")]);
         let unknown =
-            read_answer(&"id".into(), "mymaster", None, &whole).expect_err("no such name");
+            read_answer(&"id".into(), "mymaster", None, &whole, Moment::START).expect_err("no such name");
         assert_eq!(unknown.cause, Cause::MasterNameUnknown);
         for (address, master) in [
             (vec!["h".to_owned()], &whole),
             (vec!["h".to_owned(), "p".to_owned()], &whole),
             (vec!["h".to_owned(), "1".to_owned()], &HashMap::new()),
         ] {
-            let fault = read_answer(&"id".into(), "mymaster", Some(&address), master)
+            let fault = read_answer(&"id".into(), "mymaster", Some(&address), master, Moment::START)
                 .expect_err("nonsense");
             assert_eq!(fault.cause, Cause::SentinelsUnreachable);
         }

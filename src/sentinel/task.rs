@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use crate::drain::Tasks;
-use crate::model::{Fault, Master};
+use crate::model::{Fault, Master, Moment};
 
 use super::metrics::Metrics;
 use super::reply::Answer;
@@ -31,6 +31,8 @@ const TICK: Duration = Duration::from_secs(1);
 pub struct Election {
     /// Who is master, or why nobody is.
     pub master: Result<Master, Fault>,
+    /// When a majority was last polled that names that master and stands by it; `None` without Sentinels.
+    pub named: Option<Moment>,
     /// Every Sentinel's view; empty without Sentinels.
     pub views: Arc<[SentinelView]>,
     /// Whether every Sentinel has had the time to answer once.
@@ -108,6 +110,7 @@ impl Owner {
         let master = self.topology.elect(Instant::now().into_std());
         Election {
             master,
+            named: Some(self.topology.named().unwrap_or(Moment::START)),
             views: self.topology.views().into(),
             settled: !self.waiting.contains(&true),
         }

@@ -9,10 +9,10 @@
 //!
 //! Not here: time and sockets. `now` is an argument.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use crate::model::{Cause, Endpoint, Fault, Master};
+use crate::model::{Cause, Endpoint, Fault, Master, Moment};
 
 use super::reply::Answer;
 
@@ -92,6 +92,22 @@ impl Topology {
             };
         }
         result
+    }
+
+    /// When a majority was last polled that names the elected master, each of them without a doubt: the base of the
+    /// majority lease. That is the oldest of the newest polls of as many distinct Sentinels as are a majority.
+    pub fn named(&self) -> Option<Moment> {
+        let elected = self.elected.as_ref()?;
+        let mut polls: BTreeMap<&str, Moment> = BTreeMap::new();
+        for answer in self.answers() {
+            if answer.master == *elected && answer.stands_by_it() {
+                let newest = polls.entry(&*answer.id).or_insert(answer.asked);
+                *newest = answer.asked.max(*newest);
+            }
+        }
+        let mut polls: Vec<Moment> = polls.into_values().collect();
+        polls.sort_unstable_by(|a, b| b.cmp(a));
+        polls.get(self.majority() - 1).copied()
     }
 
     /// Every Sentinel's view, in configured order.
@@ -265,6 +281,8 @@ mod tests {
                 epoch,
             },
             flags: Flags::default(),
+            described: true,
+            asked: Moment::START,
         }
     }
 
@@ -414,5 +432,31 @@ mod tests {
         assert_eq!(say(&mut topology, says, now), Ok((A, 1)));
         let agrees: Vec<bool> = topology.views().iter().map(|view| view.agrees).collect();
         assert_eq!(agrees, [true, false, true]);
+    }
+
+    #[test]
+    fn the_lease_is_as_old_as_the_poll_that_completes_a_majority() {
+        let mut topology = three();
+        let now = Instant::now();
+        let at = |ms| Moment::after_boot(Duration::from_millis(ms));
+        let mut say = |seat: usize, id: &str, ms: u64, failover: bool| {
+            let mut answer = opinion(id, A, 1);
+            answer.asked = at(ms);
+            answer.flags.failover = failover;
+            topology.report(seat, Ok(answer), now);
+            // Who is elected does not depend on the flags.
+            let _ = topology.elect(now);
+            topology.named()
+        };
+        assert_eq!(say(0, "a", 100, false), None);
+        assert_eq!(say(1, "b", 200, false), Some(at(100)));
+        assert_eq!(say(2, "c", 300, false), Some(at(200)));
+        assert_eq!(say(0, "a", 400, false), Some(at(300)));
+        // Whoever is replacing the master, or cannot reach it, does not stand by it.
+        assert_eq!(say(2, "c", 500, true), Some(at(200)));
+        assert_eq!(say(1, "b", 600, true), None);
+        // One Sentinel in two seats is one voice, with its newest poll.
+        assert_eq!(say(1, "a", 700, false), None);
+        assert_eq!(say(2, "b", 650, false), Some(at(650)));
     }
 }

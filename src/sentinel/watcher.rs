@@ -25,6 +25,7 @@ use tokio_rustls::rustls::ClientConfig;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::backoff::Backoff;
+use crate::clock;
 use crate::config::SentinelConfig;
 use crate::dial::dial;
 use crate::model::{Cause, Endpoint, Fault};
@@ -251,6 +252,7 @@ impl Watcher {
 
     async fn poll(&self, client: &SubscriberClient, id: &Arc<str>) -> Result<Answer, Fault> {
         let name = self.settings.sentinel.master_name.as_str();
+        let asked = clock::now();
         // Both are queued before either is answered, so they travel together and in this order.
         let (master, address) = tokio::join!(
             client.custom::<HashMap<String, String>, _>(
@@ -270,7 +272,7 @@ impl Watcher {
             Err(error) => return Err(fault(&error)),
         };
         let address = address.map_err(|error| fault(&error))?;
-        read_answer(id, name, address.as_deref(), &master)
+        read_answer(id, name, address.as_deref(), &master, asked)
     }
 }
 

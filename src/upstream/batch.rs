@@ -34,11 +34,15 @@ pub enum Operation {
     List,
     /// The session asks for the role of its node.
     Heartbeat,
+    /// A session is being opened.
+    Greeting,
+    /// The canary is read, written, or looked for losses with.
+    Canary,
 }
 
 impl Operation {
     /// Every operation, for registering metrics.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Get,
         Self::Put,
         Self::Evict,
@@ -47,6 +51,8 @@ impl Operation {
         Self::Clear,
         Self::List,
         Self::Heartbeat,
+        Self::Greeting,
+        Self::Canary,
     ];
 
     /// The label.
@@ -60,6 +66,8 @@ impl Operation {
             Self::Clear => "clear",
             Self::List => "list",
             Self::Heartbeat => "heartbeat",
+            Self::Greeting => "greeting",
+            Self::Canary => "canary",
         }
     }
 }
@@ -101,6 +109,7 @@ pub struct Batch {
     pub(super) operation: Operation,
     pub(super) effect: Effect,
     commands: Vec<Command>,
+    with_offset: bool,
 }
 
 #[derive(Debug)]
@@ -124,7 +133,14 @@ impl Batch {
             operation,
             effect,
             commands: Vec::new(),
+            with_offset: false,
         }
+    }
+
+    /// Asks for the replication offset behind the last command, as one more reply: ROLE's.
+    pub fn with_offset(&mut self) -> &mut Self {
+        self.with_offset = true;
+        self
     }
 
     /// Appends a command.
@@ -154,7 +170,12 @@ impl Batch {
         self
     }
 
-    /// How many replies there will be.
+    /// How many replies there will be, that about the offset included.
+    pub(super) fn replies(&self) -> usize {
+        self.commands.len() + usize::from(self.with_offset)
+    }
+
+    /// How many commands were appended.
     pub fn len(&self) -> usize {
         self.commands.len()
     }
@@ -180,6 +201,13 @@ impl Batch {
                 }
             }
         }
+        self.end(pipeline)
+    }
+
+    fn end(&self, mut pipeline: Pipeline) -> Pipeline {
+        if self.with_offset {
+            pipeline.add_command(redis::cmd("ROLE"));
+        }
         pipeline
     }
 
@@ -190,7 +218,7 @@ impl Batch {
         };
         let mut pipeline = redis::pipe();
         pipeline.add_command(command.script.as_ref()?.with_source());
-        Some(pipeline)
+        Some(self.end(pipeline))
     }
 }
 
@@ -220,6 +248,8 @@ pub enum Reply {
     Bytes(Bytes),
     /// Several.
     Array(Vec<Self>),
+    /// Names and values.
+    Map(Vec<(Self, Self)>),
     /// The command failed, alone.
     Failed(Fault),
 }
@@ -239,6 +269,15 @@ impl Reply {
                 values
                     .into_iter()
                     .map(|value| Self::from_value(value, effect))
+                    .collect(),
+            ),
+            Value::Map(pairs) => Self::Map(
+                pairs
+                    .into_iter()
+                    .map(|(name, value)| {
+                        let name = Self::from_value(name, effect);
+                        (name, Self::from_value(value, effect))
+                    })
                     .collect(),
             ),
             Value::ServerError(error) => Self::Failed(error::classify(&error.into(), effect)),

@@ -3,11 +3,12 @@
 //! Invariants: readers see either a session or the reason why there is none. Only `failover` holds the writer,
 //! so nothing else can swap a connection even by mistake.
 //!
-//! Not here: waiting for a session inside a deadline; calls are refused with a retry hint for now.
+//! Not here: how long to wait (`cache`).
 
 use std::sync::Arc;
 
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::model::{Cause, Fault};
 
@@ -45,6 +46,21 @@ impl LaneWriter {
     }
 }
 
+/// Whether time alone may bring a session back: what a person must mend is not waited for.
+fn passes(cause: Cause) -> bool {
+    matches!(
+        cause,
+        Cause::NoSession
+            | Cause::RedisUnreachable
+            | Cause::NotAMaster
+            | Cause::RedisLoading
+            | Cause::PushesStopped
+            | Cause::LineageChanged
+            | Cause::SentinelsUnreachable
+            | Cause::NoMajority
+    )
+}
+
 /// Reads the current session.
 #[derive(Debug, Clone)]
 pub struct Lane(watch::Receiver<State>);
@@ -59,6 +75,26 @@ impl Lane {
         match session.ended() {
             None => Ok(session),
             Some(fault) => Err(Fault::not_applied(Cause::NoSession, fault.detail)),
+        }
+    }
+
+    /// The session, once there is one, but no later than `until`.
+    ///
+    /// # Errors
+    /// Why there is none: at `until`, or at once where waiting does not help. Nothing was applied.
+    pub async fn ready(&self, until: Instant) -> Result<Arc<Session>, Fault> {
+        let mut changes = self.0.clone();
+        loop {
+            changes.mark_unchanged();
+            let fault = match self.session() {
+                Ok(session) => return Ok(session),
+                Err(fault) if !passes(fault.cause) => return Err(fault),
+                Err(fault) => fault,
+            };
+            match tokio::time::timeout_at(until, changes.changed()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) | Err(_) => return Err(fault),
+            }
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::model::Cause;
 use super::Operation;
 
 /// The causes that can come from a node.
-const CAUSES: [Cause; 12] = [
+const CAUSES: [Cause; 14] = [
     Cause::AddressNotResolvable,
     Cause::RedisUnreachable,
     Cause::RedisAuthFailed,
@@ -23,6 +23,8 @@ const CAUSES: [Cause; 12] = [
     Cause::RedisOutOfMemory,
     Cause::RedisRefused,
     Cause::OutcomeUnknown,
+    Cause::LineageChanged,
+    Cause::PushesStopped,
 ];
 
 /// Handles, resolved once.
@@ -30,6 +32,10 @@ const CAUSES: [Cause; 12] = [
 pub struct Metrics {
     durations: Vec<Histogram>,
     errors: Vec<(Cause, Counter)>,
+    pushes: Counter,
+    pushed_keys: Counter,
+    flushes: Counter,
+    applied: Histogram,
 }
 
 impl Metrics {
@@ -44,7 +50,28 @@ impl Metrics {
             "vedetta_redis_errors_total",
             "Errors of Redis and of the link to it, by kind"
         );
+        describe_counter!(
+            "vedetta_pushes_total",
+            "Invalidation pushes received from Redis, those about everything not counted"
+        );
+        describe_counter!(
+            "vedetta_pushed_keys_total",
+            "Keys that Redis said have changed, expired, been evicted or left its tracking table"
+        );
+        describe_counter!(
+            "vedetta_pushed_flushes_total",
+            "Pushes saying that everything is gone, as after FLUSHALL"
+        );
+        describe_histogram!(
+            "vedetta_push_apply_duration_seconds",
+            metrics::Unit::Seconds,
+            "Time from reading an invalidation push off the link until the near cache and the replay buffer have it"
+        );
         Self {
+            pushes: counter!("vedetta_pushes_total"),
+            pushed_keys: counter!("vedetta_pushed_keys_total"),
+            flushes: counter!("vedetta_pushed_flushes_total"),
+            applied: histogram!("vedetta_push_apply_duration_seconds"),
             durations: Operation::ALL
                 .iter()
                 .map(|operation| {
@@ -64,6 +91,18 @@ impl Metrics {
     /// A batch was answered.
     pub fn answered(&self, operation: Operation, seconds: f64) {
         self.durations[operation as usize].record(seconds);
+    }
+
+    /// A push about so many keys was applied.
+    pub(super) fn pushed(&self, keys: usize, seconds: f64) {
+        self.pushes.increment(1);
+        self.pushed_keys.increment(keys as u64);
+        self.applied.record(seconds);
+    }
+
+    /// A push about everything was applied.
+    pub(super) fn pushed_all(&self) {
+        self.flushes.increment(1);
     }
 
     /// Something failed.

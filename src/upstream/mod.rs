@@ -8,11 +8,14 @@
 
 mod batch;
 mod error;
+mod greeting;
 mod lane;
 mod metrics;
 mod session;
+mod tracker;
 
 pub use batch::{Batch, Effect, Operation, Reply, Script};
 pub use lane::{Lane, LaneWriter, lane};
 pub use metrics::Metrics;
 pub use session::{Ended, Session, SessionSettings};
+pub use tracker::{Tracker, Untracked};

@@ -1,13 +1,13 @@
 //! One connection to one master, from ROLE check to end.
 //!
-//! Invariants: a session that was opened has answered ROLE = master. It ends once, for one reason, and never
-//! comes back: the link broke, the heartbeat stayed unanswered, the node turned out to be a replica, or failover
-//! retired it. Ending wakes whoever waits for it.
+//! Invariants: a session that was opened has answered ROLE = master, its node tracks what it reads in default mode
+//! (not BCAST, not NOLOOP, not REDIRECT), and the lineage of its node is known. It ends once, for one reason, and
+//! never comes back: the link broke, the heartbeat stayed unanswered, the node turned out to be a replica, its pushes
+//! stopped, or failover retired it. Ending tells the tracker first and then wakes whoever waits for it.
 //!
-//! Not here: tracking and leases, which come with the near cache; reconnecting (`failover`).
+//! Not here: what pushes and heartbeats mean (`tracker`); reconnecting (`failover`); the steps of opening (`greeting`).
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use redis::aio::{ConnectionLike, MultiplexedConnection};
@@ -15,22 +15,28 @@ use redis::{
     AsyncConnectionConfig, ProtocolVersion, PushInfo, PushKind, RedisConnectionInfo, Value,
 };
 use secrecy::ExposeSecret;
-use tokio::sync::{Semaphore, oneshot, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use tokio::time::Instant;
 use tokio_rustls::rustls::ClientConfig;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::clock;
 use crate::config::{Credentials, RedisConfig};
 use crate::dial::dial;
 use crate::drain::Tasks;
-use crate::model::{Cause, Endpoint, Fault, Master};
+use crate::model::{Cause, Endpoint, Fault, Lineage, Master, Token};
 
 use super::batch::{Batch, Effect, Operation, Reply};
 use super::error::{classify, is_missing_script};
+use super::greeting;
 use super::metrics::Metrics;
+use super::tracker::{Tracker, pushed_keys};
 
-/// Time between two heartbeats. A replica that was demoted behind our back is noticed after that at the latest.
-const HEARTBEAT: Duration = Duration::from_millis(500);
+/// Time between the answer to a heartbeat and the next one, at most. The proof of the link is one to two of them old.
+const HEARTBEAT: Duration = Duration::from_millis(100);
+
+/// So many heartbeats fit into the staleness bound, if that makes them more frequent.
+const HEARTBEATS_PER_BOUND: u32 = 6;
 
 /// A session whose heartbeat is not answered for that long is ended.
 const HEARTBEAT_LIMIT: Duration = Duration::from_secs(2);
@@ -54,6 +60,31 @@ pub struct SessionSettings {
     pub metrics: Arc<Metrics>,
     /// Batches that may be on their way at a time.
     pub slots: usize,
+    /// Who hears of pushes and heartbeats.
+    pub tracker: Arc<dyn Tracker>,
+    /// How old the proof of the link may become.
+    pub bound: Duration,
+}
+
+/// How a session ends: told once.
+#[derive(Debug)]
+struct Ending {
+    state: watch::Sender<Ended>,
+    tracker: Arc<dyn Tracker>,
+    generation: u64,
+}
+
+impl Ending {
+    fn end(&self, cause: Cause, detail: String) {
+        self.state.send_if_modified(|state| {
+            let first = state.is_none();
+            if first {
+                self.tracker.ended(self.generation);
+                *state = Some(Fault::not_applied(cause, detail));
+            }
+            first
+        });
+    }
 }
 
 /// An open connection to a master.
@@ -62,11 +93,12 @@ pub struct Session {
     master: Master,
     generation: u64,
     connection: MultiplexedConnection,
-    ended: Arc<watch::Sender<Ended>>,
-    verified: AtomicBool,
+    lineage: Lineage,
+    ending: Arc<Ending>,
     slots: Arc<Semaphore>,
     tasks: Tasks,
     metrics: Arc<Metrics>,
+    interval: Duration,
     // The driver owns the socket: dropping the session closes it.
     _driver: AbortOnDropHandle<()>,
 }
@@ -112,21 +144,12 @@ impl Session {
             redis.connect_timeout,
         )
         .await?;
-        let ended = Arc::new(watch::Sender::new(None));
-        let on_push = {
-            let ended = ended.clone();
-            let endpoint = master.endpoint.clone();
-            move |push: PushInfo| -> Result<(), redis::aio::SendError> {
-                if push.kind == PushKind::Disconnection {
-                    end(
-                        &ended,
-                        Cause::RedisUnreachable,
-                        format!("{endpoint} closed the connection"),
-                    );
-                }
-                Ok(())
-            }
-        };
+        let ending = Arc::new(Ending {
+            state: watch::Sender::new(None),
+            tracker: settings.tracker.clone(),
+            generation,
+        });
+        let on_push = on_push(&ending, &master.endpoint, &settings.metrics);
         let configuration = AsyncConnectionConfig::new()
             .set_response_timeout(Some(redis.command_timeout))
             .set_pipeline_buffer_size(PIPELINE_BUFFER)
@@ -139,28 +162,36 @@ impl Session {
         .await
         .map_err(|error| handshake_fault(&master.endpoint, &error))?;
         let driver = {
-            let (ended, endpoint) = (ended.clone(), master.endpoint.clone());
+            let (ending, endpoint) = (ending.clone(), master.endpoint.clone());
             async move {
                 driver.await;
-                // Some errors of the socket end the driver without the push above.
+                // Some errors of the socket end the driver without the push of a disconnection.
                 let detail = format!("the link to {endpoint} is gone");
-                end(&ended, Cause::RedisUnreachable, detail);
+                ending.end(Cause::RedisUnreachable, detail);
             }
         };
         let driver = settings.tasks.spawn("redis session", driver);
-        let session = Self {
+        let mut session = Self {
+            lineage: Lineage::new(master.epoch, ""),
             master,
             generation,
             connection,
-            ended,
-            verified: AtomicBool::new(true),
+            ending,
             slots: Arc::new(Semaphore::new(settings.slots)),
             tasks: settings.tasks.clone(),
             metrics: settings.metrics.clone(),
+            interval: HEARTBEAT.min(settings.bound / HEARTBEATS_PER_BOUND),
             _driver: AbortOnDropHandle::new(driver),
         };
-        session.check_role().await?;
+        session.lineage = session.greet().await?;
         Ok(Arc::new(session))
+    }
+
+    /// Checks the role, has the node track what is read here, and asks for the lineage.
+    async fn greet(&self) -> Result<Lineage, Fault> {
+        let replies = self.run(&greeting::batch()).await?;
+        let history = greeting::read(replies, &self.master)?;
+        Ok(Lineage::new(self.master.epoch, &history))
     }
 
     /// The node it is connected to.
@@ -173,24 +204,19 @@ impl Session {
         self.generation
     }
 
-    /// Whether its node is the elected master at this moment. Only `failover` knows.
-    pub fn is_verified(&self) -> bool {
-        self.verified.load(Ordering::Relaxed)
-    }
-
-    /// Takes note of whether its node is the elected master.
-    pub fn set_verified(&self, verified: bool) {
-        self.verified.store(verified, Ordering::Relaxed);
+    /// The history that its node is part of.
+    pub fn lineage(&self) -> Lineage {
+        self.lineage
     }
 
     /// Why it ended, if it did.
     pub fn ended(&self) -> Ended {
-        self.ended.borrow().clone()
+        self.ending.state.borrow().clone()
     }
 
     /// Completes when the session has ended, with the reason.
     pub async fn wait_ended(&self) -> Fault {
-        let mut ended = self.ended.subscribe();
+        let mut ended = self.ending.state.subscribe();
         match ended.wait_for(Option::is_some).await.as_deref() {
             Ok(Some(fault)) => fault.clone(),
             _ => Fault::not_applied(Cause::NoSession, "the session was dropped"),
@@ -199,19 +225,61 @@ impl Session {
 
     /// Ends it: no further call is sent on it. Those in flight still receive their replies while it lives.
     pub fn end(&self, cause: Cause, detail: impl Into<String>) {
-        end(&self.ended, cause, detail.into());
+        self.ending.end(cause, detail.into());
     }
 
     /// Sends a batch in one write and returns a reply for each of its commands, in order.
     ///
+    /// In a task of its own, with a slot of its own: a command that was sent is executed and answered also when its
+    /// caller is gone, so the work on its way is bounded by slots and not by callers.
+    ///
     /// # Errors
     /// The link failed: for a write it is unknown whether it was applied.
-    pub async fn execute(&self, batch: &Batch) -> Result<Vec<Reply>, Fault> {
+    pub async fn execute(self: &Arc<Self>, batch: Batch) -> Result<Vec<Reply>, Fault> {
+        let (answer, answered) = oneshot::channel();
+        let effect = batch.effect;
+        let slot = self.slot()?;
+        let session = self.clone();
+        self.tasks.spawn("redis batch", async move {
+            let _slot = slot;
+            // A caller that is gone does not read it.
+            let _ = answer.send(session.run(&batch).await);
+        });
+        answered.await.unwrap_or_else(|_| {
+            Err(match effect {
+                Effect::Read => Fault::not_applied(Cause::ShuttingDown, "this vedetta is stopping"),
+                Effect::Write => Fault::unknown(
+                    Cause::ShuttingDown,
+                    "this vedetta is stopping with the write in flight",
+                ),
+            })
+        })
+    }
+
+    /// As [`Self::execute`], in the task of the caller, which sees to it that the answer is waited for.
+    ///
+    /// # Errors
+    /// As [`Self::execute`].
+    pub async fn execute_here(&self, batch: &Batch) -> Result<Vec<Reply>, Fault> {
+        let _slot = self.slot()?;
+        self.run(batch).await
+    }
+
+    fn slot(&self) -> Result<OwnedSemaphorePermit, Fault> {
+        self.slots.clone().try_acquire_owned().map_err(|_| {
+            Fault::not_applied(
+                Cause::Overloaded,
+                "as many commands as limits.inflight_calls wait for Redis",
+            )
+        })
+    }
+
+    async fn run(&self, batch: &Batch) -> Result<Vec<Reply>, Fault> {
         if let Some(fault) = self.ended() {
             return Err(Fault::not_applied(Cause::NoSession, fault.detail));
         }
         let began = Instant::now();
-        let result = self.send(batch).await?;
+        let result = self.send(batch).await;
         self.metrics
             .answered(batch.operation, began.elapsed().as_secs_f64());
         let replies = result.map_err(|error| {
@@ -232,36 +300,23 @@ impl Session {
     }
 
     /// Sends the batch, and a single script call that the node does not know once more with its source.
-    ///
-    /// In a task of its own, with a slot of its own: a command that was sent is executed and answered also when its
-    /// caller is gone, so the work on its way is bounded by slots and not by callers.
-    async fn send(&self, batch: &Batch) -> Result<redis::RedisResult<Vec<Value>>, Fault> {
-        let slot = self.slots.clone().try_acquire_owned().map_err(|_| {
-            Fault::not_applied(
-                Cause::Overloaded,
-                "as many commands as limits.inflight_calls wait for Redis",
-            )
-        })?;
-        let (pipeline, again, count) = (batch.pipeline(), batch.with_source(), batch.len());
+    async fn send(&self, batch: &Batch) -> redis::RedisResult<Vec<Value>> {
+        let (pipeline, count) = (batch.pipeline(), batch.replies());
         let mut connection = self.connection.clone();
-        let (answer, answered) = oneshot::channel();
-        self.tasks.spawn("redis batch", async move {
-            let _slot = slot;
-            let mut result = connection.req_packed_commands(&pipeline, 0, count).await;
-            if let (Some(again), Ok(values)) = (again, &result)
-                && values.first().is_some_and(is_missing_script)
-            {
-                result = connection.req_packed_commands(&again, 0, count).await;
-            }
-            // A caller that is gone does not read it.
-            let _ = answer.send(result);
-        });
-        answered.await.map_err(|_| match batch.effect {
-            Effect::Read => Fault::not_applied(Cause::ShuttingDown, "this vedetta is stopping"),
-            Effect::Write => Fault::unknown(
-                Cause::ShuttingDown,
-                "this vedetta is stopping with the write in flight",
-            ),
+        let result = connection.req_packed_commands(&pipeline, 0, count).await;
+        if let (Some(again), Ok(values)) = (batch.with_source(), &result)
+            && values.first().is_some_and(is_missing_script)
+        {
+            return connection.req_packed_commands(&again, 0, count).await;
+        }
+        result
+    }
+
+    /// The point of this history behind a write, from the answer to the ROLE that was sent with it.
+    pub fn token(&self, role: &Reply) -> Option<Token> {
+        Some(Token {
+            lineage: self.lineage,
+            offset: greeting::master_offset(Some(role), &self.master).ok()?,
         })
     }
 
@@ -270,13 +325,13 @@ impl Session {
         let mut last_answer = Instant::now();
         while self.ended().is_none() {
             tokio::select! {
-                () = tokio::time::sleep(HEARTBEAT) => {}
+                () = tokio::time::sleep(self.interval) => {}
                 _ = self.wait_ended() => return,
             }
             let limit = HEARTBEAT_LIMIT.saturating_sub(last_answer.elapsed());
-            match tokio::time::timeout(limit, self.check_role()).await {
+            match tokio::time::timeout(limit, self.beat()).await {
                 Ok(Ok(())) => last_answer = Instant::now(),
-                Ok(Err(fault)) if fault.cause == Cause::NotAMaster => {
+                Ok(Err(fault)) if matches!(fault.cause, Cause::NotAMaster | Cause::LineageChanged) => {
                     self.end(fault.cause, fault.detail);
                 }
                 // A busy or loading node answers; only silence ends the session.
@@ -295,32 +350,20 @@ impl Session {
         }
     }
 
-    async fn check_role(&self) -> Result<(), Fault> {
+    /// One heartbeat: ROLE. Its time is taken before it is queued; it is told before the next one is sent.
+    async fn beat(&self) -> Result<(), Fault> {
         let mut batch = Batch::new(Operation::Heartbeat, Effect::Read);
         batch.command("ROLE", &[]);
-        let replies = self.execute(&batch).await?;
-        match replies.into_iter().next() {
-            Some(Reply::Array(fields)) => match fields.first() {
-                Some(Reply::Bytes(role)) if role.as_ref() == b"master" => Ok(()),
-                Some(Reply::Bytes(role)) => Err(Fault::not_applied(
-                    Cause::NotAMaster,
-                    format!(
-                        "{} has the role {}",
-                        self.master.endpoint,
-                        String::from_utf8_lossy(role)
-                    ),
-                )),
-                _ => Err(Fault::not_applied(
-                    Cause::RedisRefused,
-                    "ROLE was answered without a role",
-                )),
-            },
-            Some(Reply::Failed(fault)) => Err(fault),
-            _ => Err(Fault::not_applied(
-                Cause::RedisRefused,
-                "ROLE was answered without a role",
-            )),
+        let sent = clock::now();
+        let reply = self.run(&batch).await?.into_iter().next();
+        let offset = greeting::master_offset(reply.as_ref(), &self.master)?;
+        if self.ending.tracker.beat(self.generation, sent, offset) {
+            return Ok(());
         }
+        Err(Fault::not_applied(
+            Cause::LineageChanged,
+            format!("the replication offset of {} went back", self.master.endpoint),
+        ))
     }
 
     /// Evidence in an answer: a node that refuses writes as a replica, or no longer knows us, ends the session.
@@ -332,14 +375,35 @@ impl Session {
     }
 }
 
-fn end(ended: &watch::Sender<Ended>, cause: Cause, detail: String) {
-    ended.send_if_modified(|state| {
-        let first = state.is_none();
-        if first {
-            *state = Some(Fault::not_applied(cause, detail));
+/// What the driver calls for every push, in wire order and before the reply behind it wakes anybody.
+fn on_push(
+    ending: &Arc<Ending>,
+    endpoint: &Endpoint,
+    metrics: &Arc<Metrics>,
+) -> impl Fn(PushInfo) -> Result<(), redis::aio::SendError> + Send + Sync + 'static {
+    let (ending, endpoint, metrics) = (ending.clone(), endpoint.clone(), metrics.clone());
+    move |push: PushInfo| {
+        match push.kind {
+            PushKind::Invalidate => match pushed_keys(&push.data) {
+                Some(keys) => {
+                    let (began, count) = (Instant::now(), keys.len());
+                    let (tracker, generation) = (&ending.tracker, ending.generation);
+                    tracker.invalidated(generation, &mut keys.into_iter());
+                    metrics.pushed(count, began.elapsed().as_secs_f64());
+                }
+                None => {
+                    metrics.pushed_all();
+                    ending.tracker.flushed(ending.generation);
+                }
+            },
+            PushKind::Disconnection => ending.end(
+                Cause::RedisUnreachable,
+                format!("{endpoint} closed the connection"),
+            ),
+            _ => {}
         }
-        first
-    });
+        Ok(())
+    }
 }
 
 fn credentials(credentials: &Credentials) -> RedisConnectionInfo {

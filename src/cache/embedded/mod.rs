@@ -6,15 +6,19 @@
 
 mod state;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use metrics::{Counter, Gauge, counter, describe_counter, describe_gauge, gauge};
 use parking_lot::Mutex;
 
 use crate::config::CacheRules;
-use crate::model::{CacheId, Expiry, Fault, Key, Lookup, PutOutcome, Tenant, TtlLookup};
+use crate::invalidation::{Event, Hub};
+use crate::model::{
+    CacheId, Consistency, Expiry, Fault, Key, Lineage, Lookup, PutOutcome, Tenant, Token, TtlLookup,
+};
 
-use super::store::{IfAbsent, Items, Put, Store, too_large};
+use super::store::{IfAbsent, Items, Put, Read, Store, Written, other_lineage, too_large};
 pub use state::Figures;
 use state::{Now, State};
 
@@ -27,14 +31,34 @@ pub const SWEEP_INTERVAL: Duration = Duration::from_secs(30);
 pub struct Embedded {
     state: Mutex<State>,
     gauges: Gauges,
+    /// Who is told. Every change goes through this store, so nothing else has to be listened to.
+    hub: Arc<Hub>,
+    lineage: Lineage,
 }
 
 impl Embedded {
     /// An empty store of that many bytes.
-    pub fn new(capacity: u64, rules: CacheRules) -> Self {
+    pub fn new(capacity: u64, rules: CacheRules, hub: Arc<Hub>) -> Self {
         Self {
             state: Mutex::new(State::new(capacity, rules)),
             gauges: Gauges::register(capacity),
+            hub,
+            // What is written lives as long as this value does.
+            lineage: Lineage::new(0, &format!("{:032x}", rand::random::<u128>())),
+        }
+    }
+
+    /// Tells subscribers which keys changed, and the writer that its write is in place.
+    fn written<T>(&self, cache: &CacheId, changed: Vec<Key>, answer: T) -> Written<T> {
+        if !changed.is_empty() {
+            self.hub.invalidated(cache.clone(), changed);
+        }
+        Written {
+            answer,
+            token: Some(Token {
+                lineage: self.lineage,
+                offset: 0,
+            }),
         }
     }
 
@@ -66,11 +90,16 @@ impl Store for Embedded {
         &self,
         cache: &CacheId,
         keys: &[Key],
-        budget: u64,
+        read: Read,
     ) -> Result<Items<Lookup>, Fault> {
+        if let Consistency::AtLeast(token) = read.consistency
+            && token.lineage != self.lineage
+        {
+            return Err(other_lineage());
+        }
         let mut state = self.state.lock();
         let now = now();
-        let mut left = budget;
+        let mut left = read.budget;
         Ok(keys
             .iter()
             .map(|key| {
@@ -84,40 +113,74 @@ impl Store for Embedded {
             .collect())
     }
 
-    async fn put(&self, cache: &CacheId, puts: Vec<Put>) -> Result<Items<PutOutcome>, Fault> {
-        let mut state = self.state.lock();
-        let now = now();
-        Ok(puts
-            .into_iter()
-            .map(|put| state.put(cache, put, rand::random(), now))
-            .collect())
+    async fn put(
+        &self,
+        cache: &CacheId,
+        puts: Vec<Put>,
+    ) -> Result<Written<Items<PutOutcome>>, Fault> {
+        let mut changed = Vec::new();
+        let answer = {
+            let mut state = self.state.lock();
+            let now = now();
+            let mut one = |put: Put| {
+                let key = put.key.clone();
+                let outcome = state.put(cache, put, rand::random(), now);
+                if matches!(outcome, Ok(PutOutcome::Stored(_))) {
+                    changed.push(key);
+                }
+                outcome
+            };
+            puts.into_iter().map(&mut one).collect()
+        };
+        Ok(self.written(cache, changed, answer))
     }
 
-    async fn put_if_absent(&self, cache: &CacheId, put: Put) -> Result<IfAbsent, Fault> {
-        self.state
+    async fn put_if_absent(&self, cache: &CacheId, put: Put) -> Result<Written<IfAbsent>, Fault> {
+        let key = put.key.clone();
+        let answer = self
+            .state
             .lock()
-            .put_if_absent(cache, put, rand::random(), now())
+            .put_if_absent(cache, put, rand::random(), now())?;
+        let changed = match answer {
+            IfAbsent::Stored(_) => vec![key],
+            IfAbsent::Existing(_) => Vec::new(),
+        };
+        Ok(self.written(cache, changed, answer))
     }
 
-    async fn evict(&self, cache: &CacheId, keys: &[Key]) -> Result<Items<bool>, Fault> {
-        let mut state = self.state.lock();
-        let now = now();
-        Ok(keys
-            .iter()
-            .map(|key| Ok(state.evict(cache, key, now)))
-            .collect())
+    async fn evict(&self, cache: &CacheId, keys: &[Key]) -> Result<Written<Items<bool>>, Fault> {
+        let mut changed = Vec::new();
+        let answer = {
+            let mut state = self.state.lock();
+            let now = now();
+            let mut one = |key: &Key| {
+                let existed = state.evict(cache, key, now);
+                if existed {
+                    changed.push(key.clone());
+                }
+                Ok(existed)
+            };
+            keys.iter().map(&mut one).collect()
+        };
+        Ok(self.written(cache, changed, answer))
     }
 
     async fn touch(&self, cache: &CacheId, key: &Key, expiry: Expiry) -> Result<bool, Fault> {
-        Ok(self.state.lock().touch(cache, key, expiry, now()))
+        let touched = self.state.lock().touch(cache, key, expiry, now());
+        if touched {
+            self.hub.invalidated(cache.clone(), vec![key.clone()]);
+        }
+        Ok(touched)
     }
 
     async fn ttl(&self, cache: &CacheId, key: &Key) -> Result<TtlLookup, Fault> {
         Ok(self.state.lock().ttl(cache, key, now()))
     }
 
-    async fn clear(&self, cache: &CacheId) -> Result<Option<u64>, Fault> {
-        Ok(self.state.lock().clear(cache, now()))
+    async fn clear(&self, cache: &CacheId) -> Result<Written<Option<u64>>, Fault> {
+        let answer = self.state.lock().clear(cache, now());
+        self.hub.record(Event::Cleared(cache.clone()));
+        Ok(self.written(cache, Vec::new(), answer))
     }
 
     async fn caches(&self, tenant: &Tenant) -> Result<Vec<CacheId>, Fault> {

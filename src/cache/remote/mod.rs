@@ -1,103 +1,163 @@
 //! The store on the current Redis master.
 //!
-//! `read` and `write` turn calls into batches and replies into answers; `scripts` holds what must be atomic;
-//! `sweep` gives back what a clear made dead; `registry` remembers which caches exist.
+//! `reader` answers from the near cache, or has one caller ask the master for all who want the same; `read` and `write`
+//! turn calls into batches and replies into answers; `own_write` takes what is written out of the near cache; `canary`
+//! and `audit` watch over the coherence of all of it; `scripts` holds what must be atomic; `sweep` gives back what a
+//! clear made dead; `registry` remembers which caches exist.
 //!
 //! Invariants: a batch is one round trip; an entry of a framed cache counts only under the current stamp; the
 //! commands KEYS, FLUSHALL, FLUSHDB, SWAPDB and CONFIG SET are never sent.
 //!
-//! Not here: which node is the master (`failover`), and waiting for one.
+//! Not here: which node is the master (`failover`); what may be served from the near cache (`near`).
 
+mod audit;
+mod canary;
 mod expiry;
+mod flight;
+mod metrics;
+mod own_write;
 mod read;
+mod reader;
 mod registry;
 mod scripts;
 mod sweep;
 mod write;
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 
 use crate::config::{CacheRules, Encoding};
 use crate::drain::Tasks;
+use crate::invalidation::{Directory, Hub};
 use crate::model::{
     CacheId, Cause, Expiry, Fault, Key, Lookup, PutOutcome, Tenant, TtlLookup, Version,
 };
+use crate::near::Near;
 use crate::upstream::{Batch, Lane, Reply, Session};
 
 use super::frame::STAMP_BYTES;
 use super::layout::Layout;
-use super::store::{IfAbsent, Items, Put, Store};
+use super::store::{IfAbsent, Items, Put, Read, Store, Written};
+pub use canary::{Canary, canary_key};
+pub use flight::Flight;
+use metrics::Metrics;
 use registry::Registry;
 use scripts::Scripts;
 use sweep::Sweeper;
 
+/// What the near cache and its subscribers need.
+#[derive(Debug, Clone)]
+pub struct Coherence {
+    /// The near cache.
+    pub near: Arc<Near<Flight>>,
+    /// Who is told.
+    pub hub: Arc<Hub>,
+    /// Which caches are read here.
+    pub directory: Arc<Directory>,
+    /// The staleness bound L.
+    pub bound: Duration,
+    /// Of so many answers from the near cache one is compared with the master; 0: none.
+    pub audit_every: u64,
+}
+
 /// Keeps entries in Redis.
+#[derive(Debug, Clone)]
+pub struct Remote(Arc<Core>);
+
 #[derive(Debug)]
-pub struct Remote {
+struct Core {
     lane: Lane,
     rules: CacheRules,
     layout: Layout,
     scripts: Arc<Scripts>,
     registry: Registry,
     sweeper: Sweeper,
+    coherence: Coherence,
+    metrics: Metrics,
+    audits: audit::Sample,
+    tasks: Tasks,
 }
 
 impl Remote {
     /// On whatever master the lane leads to.
-    pub fn new(lane: Lane, prefix: &str, rules: CacheRules, tasks: Tasks) -> Self {
+    pub fn new(
+        lane: Lane,
+        prefix: &str,
+        rules: CacheRules,
+        coherence: Coherence,
+        tasks: Tasks,
+    ) -> Self {
         let layout = Layout::new(prefix);
         let scripts = Arc::new(Scripts::new());
-        Self {
-            sweeper: Sweeper::new(lane.clone(), layout.clone(), scripts.clone(), tasks),
+        let near = coherence.near.clone();
+        Self(Arc::new(Core {
+            sweeper: Sweeper::new(lane.clone(), layout.clone(), scripts.clone(), near, tasks.clone()),
             lane,
             rules,
             layout,
             scripts,
             registry: Registry::default(),
-        }
+            metrics: Metrics::register(),
+            audits: audit::Sample::new(coherence.audit_every),
+            coherence,
+            tasks,
+        }))
     }
 
+    /// Shows the figures of the near cache.
+    pub fn show(&self) {
+        self.0.metrics.show(&self.0.coherence);
+    }
+}
+
+impl Core {
     fn encoding(&self, cache: &CacheId) -> Encoding {
         self.rules.policy(&cache.name).encoding
     }
 
     /// Sends a batch and returns exactly one reply for each of its commands.
-    async fn send(&self, session: &Session, batch: Batch) -> Result<Vec<Reply>, Fault> {
+    async fn send(&self, session: &Arc<Session>, batch: Batch) -> Result<Vec<Reply>, Fault> {
         let expected = batch.len();
-        let replies = session.execute(&batch).await?;
-        if replies.len() == expected {
-            return Ok(replies);
-        }
-        Err(Fault::unknown(
-            Cause::Internal,
-            format!("{} replies to {expected} commands", replies.len()),
-        ))
+        exactly(expected, session.execute(batch).await?)
+    }
+
+    /// As [`Self::send`], for a write, and with the point of history behind it.
+    async fn send_write(
+        &self,
+        session: &Arc<Session>,
+        mut batch: Batch,
+    ) -> Result<Written<Vec<Reply>>, Fault> {
+        let expected = batch.len();
+        batch.with_offset();
+        let mut replies = session.execute(batch).await?;
+        let token = replies.pop().and_then(|role| session.token(&role));
+        let answer = exactly(expected, replies)?;
+        Ok(Written { answer, token })
     }
 
     /// Sends a batch of puts, and has Redis remember the cache in the same write where that is due.
     async fn send_puts(
         &self,
-        session: &Session,
+        session: &Arc<Session>,
         cache: &CacheId,
         mut batch: Batch,
-    ) -> Result<Vec<Reply>, Fault> {
+    ) -> Result<Written<Vec<Reply>>, Fault> {
         let expected = batch.len();
         let told = self.registry.is_due(cache, session.generation());
         if told {
             let name = cache.name.as_str().as_bytes();
             batch.command("SADD", &[&self.layout.registry(&cache.tenant), name]);
         }
-        let mut replies = self.send(session, batch).await.inspect_err(|_| {
+        let mut written = self.send_write(session, batch).await.inspect_err(|_| {
             if told {
                 self.registry.forget(cache);
             }
         })?;
         // The reply about the registry does not matter.
-        replies.truncate(expected);
-        Ok(replies)
+        written.answer.truncate(expected);
+        Ok(written)
     }
 }
 
@@ -106,45 +166,57 @@ impl Store for Remote {
         &self,
         cache: &CacheId,
         keys: &[Key],
-        budget: u64,
+        read: Read,
     ) -> Result<Items<Lookup>, Fault> {
         match keys {
             [] => Ok(Vec::new()),
-            [key] => Ok(vec![self.read(cache, key).await]),
-            keys => self.read_many(cache, keys, budget).await,
+            [key] => Ok(vec![self.0.get(cache, key, read).await]),
+            keys => self.0.get_many(cache, keys, read).await,
         }
     }
 
-    async fn put(&self, cache: &CacheId, puts: Vec<Put>) -> Result<Items<PutOutcome>, Fault> {
-        self.write(cache, puts).await
+    async fn put(
+        &self,
+        cache: &CacheId,
+        puts: Vec<Put>,
+    ) -> Result<Written<Items<PutOutcome>>, Fault> {
+        self.0.write(cache, puts).await
     }
 
-    async fn put_if_absent(&self, cache: &CacheId, put: Put) -> Result<IfAbsent, Fault> {
-        self.write_if_absent(cache, put).await
+    async fn put_if_absent(&self, cache: &CacheId, put: Put) -> Result<Written<IfAbsent>, Fault> {
+        self.0.write_if_absent(cache, put).await
     }
 
-    async fn evict(&self, cache: &CacheId, keys: &[Key]) -> Result<Items<bool>, Fault> {
-        self.remove(cache, keys).await
+    async fn evict(&self, cache: &CacheId, keys: &[Key]) -> Result<Written<Items<bool>>, Fault> {
+        self.0.remove(cache, keys).await
     }
 
     async fn touch(&self, cache: &CacheId, key: &Key, expiry: Expiry) -> Result<bool, Fault> {
-        self.change_expiry(cache, key, expiry).await
+        self.0.change_expiry(cache, key, expiry).await
     }
 
     async fn ttl(&self, cache: &CacheId, key: &Key) -> Result<TtlLookup, Fault> {
-        self.read_expiry(cache, key).await
+        self.0.read_expiry(cache, key).await
     }
 
-    async fn clear(&self, cache: &CacheId) -> Result<Option<u64>, Fault> {
-        match self.encoding(cache) {
-            Encoding::Framed => self.replace_stamp(cache).await.map(|()| None),
-            Encoding::Raw => self.sweeper.remove_all(cache).await.map(Some),
-        }
+    async fn clear(&self, cache: &CacheId) -> Result<Written<Option<u64>>, Fault> {
+        self.0.clear(cache).await
     }
 
     async fn caches(&self, tenant: &Tenant) -> Result<Vec<CacheId>, Fault> {
-        self.list(tenant).await
+        self.0.list(tenant).await
     }
+}
+
+/// The replies, if there are as many as there were commands.
+fn exactly(expected: usize, replies: Vec<Reply>) -> Result<Vec<Reply>, Fault> {
+    if replies.len() == expected {
+        return Ok(replies);
+    }
+    Err(Fault::unknown(
+        Cause::Internal,
+        format!("{} replies to {expected} commands", replies.len()),
+    ))
 }
 
 /// 16 random bytes: a new stamp.

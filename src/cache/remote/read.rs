@@ -3,19 +3,24 @@
 //! One entry: a MGET of it and the stamp, hence at one moment, and the expiry in the same write. If the entry goes
 //! between the two, the read is a miss; if it is replaced, the expiry may be that of the later value, whose write
 //! comes after the read. Several: a script, which reads all of it at one moment and keeps to the budget, because one
-//! large reply would hold up everybody's.
+//! large reply would hold up everybody's. One whose value is still here from an older session: a script that answers
+//! with the value only if it changed.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::clock;
 use crate::config::Encoding;
-use crate::model::{CacheId, Cause, Fault, Freshness, Hit, Key, Lookup, TtlLookup};
+use crate::model::{CacheId, Cause, Fault, Hit, Key, Lookup, TtlLookup};
+use crate::near::{Found, Held, Mark};
 use crate::upstream::{Batch, Effect, Operation, Reply, Session};
 
 use super::super::frame::{self, STAMP_BYTES, Stored};
 use super::super::store::{Items, too_large};
-use super::{Remote, strange};
+use super::reader::Place;
+use super::{Core, strange};
 
 /// PTTL of a key that does not exist.
 const NO_KEY: i64 = -2;
@@ -31,6 +36,17 @@ struct Stamp {
     current: Option<Bytes>,
     /// Whether foreign entries may be seen, which they may not while a clear is being swept.
     clean: bool,
+    /// All of it, for the near cache.
+    mark: Mark,
+}
+
+/// What a read found.
+#[derive(Debug)]
+pub(super) struct Seen {
+    pub(super) found: Found,
+    /// The stamp of the cache at that moment; `None` in raw caches.
+    pub(super) mark: Mark,
+    pub(super) ttl: Option<Duration>,
 }
 
 impl Stamp {
@@ -39,41 +55,92 @@ impl Stamp {
             Some(held) if held.len() > STAMP_BYTES => Self {
                 current: Some(held.slice(..STAMP_BYTES)),
                 clean: held[STAMP_BYTES] != b's',
+                mark: held.first_chunk().copied(),
             },
             _ => Self {
                 current: None,
                 clean: true,
+                mark: None,
             },
         }
     }
 }
 
-impl Remote {
-    pub(super) async fn read(&self, cache: &CacheId, key: &Key) -> Result<Lookup, Fault> {
-        let session = self.lane.session()?;
-        let entry = self.layout.entry(cache, key);
-        let mut batch = Batch::new(Operation::Get, Effect::Read);
-        match self.stamp_key(cache) {
-            Some(stamp) => batch.command("MGET", &[&entry, &stamp]),
-            None => batch.command("MGET", &[&entry]),
+impl Core {
+    /// Reads one entry in the task of the caller; a value that is `held` is not sent again if it is still the same.
+    pub(super) async fn read_for(
+        &self,
+        session: &Session,
+        place: &Place,
+        held: Option<&Held>,
+    ) -> Result<Seen, Fault> {
+        let Some(held) = held else {
+            let replies = session.execute_here(&self.plain(place)).await?;
+            return self.seen(&place.cache, &replies);
         };
-        batch.command("PTTL", &[&entry]);
-        let replies = self.send(&session, batch).await?;
-        let [Reply::Array(values), pttl] = replies.as_slice() else {
-            return Err(replies.into_iter().next().map_or_else(no_reply, strange));
+        let names: Vec<Bytes> = std::iter::once(place.entry.clone())
+            .chain(self.stamp_key(&place.cache))
+            .collect();
+        let mut batch = Batch::new(Operation::Get, Effect::Read);
+        let version = held.version.as_bytes().clone();
+        batch.script(&self.scripts.confirm, &names, &[version]);
+        let reply = session.execute_here(&batch).await?.into_iter().next();
+        let Some(Reply::Array(parts)) = reply else {
+            return Err(reply.map_or_else(no_reply, strange));
+        };
+        match parts.as_slice() {
+            [Reply::Int(1), Reply::Int(pttl), stamp] => {
+                self.metrics.confirmed();
+                Ok(Seen {
+                    found: Found::Present(held.value.clone(), held.version.clone()),
+                    mark: self.stamp(&place.cache, Some(stamp)).and_then(|s| s.mark),
+                    ttl: remaining(*pttl),
+                })
+            }
+            [Reply::Int(0), value, pttl, stamp] => {
+                let stamp = self.stamp(&place.cache, Some(stamp));
+                self.find(&place.cache, value.clone(), pttl.clone(), stamp.as_ref())
+            }
+            _ => Err(no_reply()),
+        }
+    }
+
+    /// Reads one entry for one call.
+    pub(super) async fn read_alone(
+        &self,
+        session: &Arc<Session>,
+        place: &Place,
+    ) -> Result<Seen, Fault> {
+        let replies = self.send(session, self.plain(place)).await?;
+        self.seen(&place.cache, &replies)
+    }
+
+    fn plain(&self, place: &Place) -> Batch {
+        let mut batch = Batch::new(Operation::Get, Effect::Read);
+        match self.stamp_key(&place.cache) {
+            Some(stamp) => batch.command("MGET", &[&place.entry, &stamp]),
+            None => batch.command("MGET", &[&place.entry]),
+        };
+        batch.command("PTTL", &[&place.entry]);
+        batch
+    }
+
+    fn seen(&self, cache: &CacheId, replies: &[Reply]) -> Result<Seen, Fault> {
+        let [Reply::Array(values), pttl] = replies else {
+            return Err(replies.first().cloned().map_or_else(no_reply, strange));
         };
         let value = values.first().cloned().unwrap_or(Reply::Nil);
         let stamp = self.stamp(cache, values.get(1));
-        self.lookup(&session, cache, value, pttl.clone(), stamp.as_ref())
+        self.find(cache, value, pttl.clone(), stamp.as_ref())
     }
 
     pub(super) async fn read_many(
         &self,
+        session: &Arc<Session>,
         cache: &CacheId,
         keys: &[Key],
         budget: u64,
-    ) -> Result<Items<Lookup>, Fault> {
-        let session = self.lane.session()?;
+    ) -> Result<Items<Seen>, Fault> {
         let stamp_key = self.stamp_key(cache);
         let encoding: &'static [u8] = if stamp_key.is_some() { b"F" } else { b"R" };
         let names: Vec<Bytes> = keys
@@ -87,20 +154,23 @@ impl Remote {
             &names,
             &[Bytes::from_static(encoding), budget.to_string().into()],
         );
-        let reply = self.send(&session, batch).await?.into_iter().next();
+        let reply = self.send(session, batch).await?.into_iter().next();
         let Some(Reply::Array(parts)) = reply else {
             return Err(reply.map_or_else(no_reply, strange));
         };
         let [Reply::Array(values), Reply::Array(expiries), stamp] = parts.as_slice() else {
             return Err(no_reply());
         };
+        if values.len() != keys.len() || expiries.len() != keys.len() {
+            return Err(no_reply());
+        }
         let stamp = self.stamp(cache, Some(stamp));
         Ok(values
             .iter()
             .zip(expiries)
             .map(|(value, pttl)| match pttl {
                 Reply::Int(TOO_LARGE) => Err(too_large()),
-                pttl => self.lookup(&session, cache, value.clone(), pttl.clone(), stamp.as_ref()),
+                pttl => self.find(cache, value.clone(), pttl.clone(), stamp.as_ref()),
             })
             .collect())
     }
@@ -122,33 +192,23 @@ impl Remote {
         }
     }
 
-    fn lookup(
-        &self,
-        session: &Session,
-        cache: &CacheId,
-        value: Reply,
-        pttl: Reply,
-        stamp: Option<&Stamp>,
-    ) -> Result<Lookup, Fault> {
-        let freshness = freshness(session);
-        let found = self.find(cache, value, pttl, stamp)?;
-        Ok(found.map_or(Lookup::Miss, |hit| Lookup::Hit(Hit { freshness, ..hit })))
-    }
-
     fn find(
         &self,
         cache: &CacheId,
         value: Reply,
         pttl: Reply,
         stamp: Option<&Stamp>,
-    ) -> Result<Option<Hit>, Fault> {
+    ) -> Result<Seen, Fault> {
         let pttl = match pttl {
             Reply::Int(pttl) => pttl,
             reply => return Err(strange(reply)),
         };
+        let mark = stamp.and_then(|stamp| stamp.mark);
+        let seen = |found, ttl| Seen { found, mark, ttl };
+        let absent = || seen(Found::Absent, None);
         let bytes = match value {
             Reply::Bytes(bytes) if pttl != NO_KEY => bytes,
-            Reply::Bytes(_) | Reply::Nil => return Ok(None),
+            Reply::Bytes(_) | Reply::Nil => return Ok(absent()),
             reply => return Err(strange(reply)),
         };
         let (value, version) = match stamp {
@@ -165,22 +225,21 @@ impl Remote {
                     if let Some(stamp) = &stamp.current {
                         self.sweeper.sweep(cache, stamp.clone());
                     }
-                    return Ok(None);
+                    return Ok(absent());
                 }
-                Stored::Framed { .. } | Stored::Unreadable => return Ok(None),
+                Stored::Framed { .. } | Stored::Unreadable => return Ok(absent()),
             },
         };
-        Ok(Some(Hit::from_master(value, version, remaining(pttl))))
+        Ok(seen(Found::Present(value, version), remaining(pttl)))
     }
 
     /// The existing entry that a script answered with.
     pub(super) fn existing(
         &self,
-        session: &Session,
         cache: &CacheId,
         bytes: &Bytes,
         pttl: i64,
-    ) -> Result<Hit, Fault> {
+    ) -> Result<Seen, Fault> {
         let (value, version) = match self.encoding(cache) {
             Encoding::Raw => frame::read_raw(bytes),
             Encoding::Framed => match frame::read_framed(bytes) {
@@ -195,15 +254,20 @@ impl Remote {
                 }
             },
         };
-        Ok(Hit {
-            freshness: freshness(session),
-            ..Hit::from_master(value, version, remaining(pttl))
+        Ok(Seen {
+            found: Found::Present(value, version),
+            mark: None,
+            ttl: remaining(pttl),
         })
     }
 
     /// Reads the value too, because only its header tells whether it is alive.
     pub(super) async fn read_expiry(&self, cache: &CacheId, key: &Key) -> Result<TtlLookup, Fault> {
-        Ok(match self.read(cache, key).await? {
+        let session = self.lane.session()?;
+        let place = self.place(cache, self.layout.entry(cache, key));
+        let sent = clock::now();
+        let seen = self.read_alone(&session, &place).await?;
+        Ok(match self.answer(&session, sent, seen) {
             Lookup::Miss => TtlLookup::Miss,
             Lookup::Hit(Hit { ttl: None, .. }) => TtlLookup::Never,
             Lookup::Hit(Hit { ttl: Some(ttl), .. }) => TtlLookup::Remaining(ttl),
@@ -216,15 +280,6 @@ fn no_reply() -> Fault {
         Cause::Internal,
         "Redis answered a read with an unexpected shape",
     )
-}
-
-/// What the node says is fresh while it is the elected master.
-fn freshness(session: &Session) -> Freshness {
-    if session.is_verified() {
-        Freshness::Fresh
-    } else {
-        Freshness::Unverified
-    }
 }
 
 fn remaining(pttl: i64) -> Option<Duration> {

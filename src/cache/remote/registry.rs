@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::model::{CacheId, CacheName, Cause, Fault, Tenant};
 use crate::upstream::{Batch, Effect, Operation, Reply};
 
-use super::{Remote, strange};
+use super::{Core, strange};
 
 /// How long Redis is trusted to remember.
 const AGAIN: Duration = Duration::from_secs(60);
@@ -52,7 +52,7 @@ impl Registry {
     }
 }
 
-impl Remote {
+impl Core {
     /// The registered caches of a tenant.
     pub(super) async fn list(&self, tenant: &Tenant) -> Result<Vec<CacheId>, Fault> {
         let mut batch = Batch::new(Operation::List, Effect::Read);

@@ -15,6 +15,7 @@ macro_rules! script {
 #[derive(Debug)]
 pub(super) struct Scripts {
     pub(super) read_many: Script,
+    pub(super) confirm: Script,
     pub(super) put_framed: Script,
     pub(super) put_raw: Script,
     pub(super) evict_framed: Script,
@@ -28,6 +29,7 @@ impl Scripts {
     pub(super) fn new() -> Self {
         Self {
             read_many: script!("bytes", "read_many"),
+            confirm: script!("bytes", "digest", "confirm"),
             put_framed: script!("bytes", "digest", "frame", "expire", "put_framed"),
             put_raw: script!("bytes", "digest", "expire", "put_raw"),
             evict_framed: script!("bytes", "digest", "frame", "evict_framed"),

@@ -17,9 +17,11 @@ use tokio::sync::Semaphore;
 use crate::backoff::Backoff;
 use crate::drain::Tasks;
 use crate::model::{CacheId, Cause, Fault};
+use crate::near::Near;
 use crate::upstream::{Batch, Effect, Lane, Operation, Reply, Session};
 
 use super::super::layout::Layout;
+use super::flight::Flight;
 use super::scripts::Scripts;
 use super::{new_stamp, strange};
 
@@ -41,6 +43,7 @@ pub(super) struct Sweeper {
     lane: Lane,
     layout: Layout,
     scripts: Arc<Scripts>,
+    near: Arc<Near<Flight>>,
     tasks: Tasks,
     /// Caches being swept or waiting for it, with the stamp of the latest clear. Bounded by the caches cleared.
     running: Arc<Mutex<HashMap<CacheId, Bytes>>>,
@@ -48,11 +51,18 @@ pub(super) struct Sweeper {
 }
 
 impl Sweeper {
-    pub(super) fn new(lane: Lane, layout: Layout, scripts: Arc<Scripts>, tasks: Tasks) -> Self {
+    pub(super) fn new(
+        lane: Lane,
+        layout: Layout,
+        scripts: Arc<Scripts>,
+        near: Arc<Near<Flight>>,
+        tasks: Tasks,
+    ) -> Self {
         Self {
             lane,
             layout,
             scripts,
+            near,
             tasks,
             running: Arc::default(),
             turn: Arc::new(Semaphore::new(1)),
@@ -87,9 +97,14 @@ impl Sweeper {
             let (next, keys) = self.scan(&session, cache, &cursor).await?;
             if !keys.is_empty() {
                 let mut batch = Batch::new(Operation::Clear, Effect::Write);
-                let keys: Vec<&[u8]> = keys.iter().map(AsRef::as_ref).collect();
-                batch.command("UNLINK", &keys);
-                *removed += count(session.execute(&batch).await?)?;
+                let names: Vec<&[u8]> = keys.iter().map(AsRef::as_ref).collect();
+                batch.command("UNLINK", &names);
+                let unlinked = session.execute(batch).await;
+                // Its push comes after its reply, which whoever asked for the clear must not outrun.
+                for key in &keys {
+                    self.near.wrote(key);
+                }
+                *removed += count(unlinked?)?;
             }
             if next == start() {
                 return Ok(());
@@ -166,7 +181,7 @@ impl Sweeper {
                 let mut batch = Batch::new(Operation::Clear, Effect::Write);
                 batch.script(&self.scripts.sweep, &keys, &[new_stamp(), shared.clone()]);
                 batch.command("PEXPIRE", &[&lock, LOCK_MS]);
-                count(session.execute(&batch).await?)?;
+                count(session.execute(batch).await?)?;
             }
             if next == start() {
                 break;
@@ -180,7 +195,7 @@ impl Sweeper {
             &[stamp_key],
             std::slice::from_ref(stamp),
         );
-        count(session.execute(&batch).await?).map(|_| ())
+        count(session.execute(batch).await?).map(|_| ())
     }
 
     /// Whether the sweep after this clear is ours. Each clear has a lock of its own, so that a later one is swept
@@ -190,7 +205,7 @@ impl Sweeper {
         let mut batch = Batch::new(Operation::Clear, Effect::Write);
         let lock = self.layout.sweep(cache, stamp);
         batch.command("SET", &[&lock, b"", b"NX", b"PX", LOCK_MS]);
-        match session.execute(&batch).await?.into_iter().next() {
+        match session.execute(batch).await?.into_iter().next() {
             Some(Reply::Bytes(_)) => Ok(true),
             Some(Reply::Nil) => Ok(false),
             reply => Err(reply.map_or_else(missing, strange)),
@@ -199,7 +214,7 @@ impl Sweeper {
 
     async fn scan(
         &self,
-        session: &Session,
+        session: &Arc<Session>,
         cache: &CacheId,
         cursor: &Bytes,
     ) -> Result<(Bytes, Vec<Bytes>), Fault> {
@@ -209,7 +224,7 @@ impl Sweeper {
             "SCAN",
             &[cursor, b"MATCH", pattern.as_bytes(), b"COUNT", STEP],
         );
-        let reply = session.execute(&batch).await?.into_iter().next();
+        let reply = session.execute(batch).await?.into_iter().next();
         let Some(Reply::Array(fields)) = reply else {
             return Err(reply.map_or_else(missing, strange));
         };

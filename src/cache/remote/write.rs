@@ -5,61 +5,84 @@
 
 use bytes::Bytes;
 
+use crate::clock;
 use crate::config::Encoding;
-use crate::model::{CacheId, Cause, Condition, Expiry, Fault, Key, PutOutcome, Version};
+use crate::model::{CacheId, Cause, Condition, Expiry, Fault, Key, Lookup, PutOutcome, Version};
 use crate::upstream::{Batch, Effect, Operation, Reply, Session};
 
 use super::super::frame;
-use super::super::store::{IfAbsent, Items, Put};
+use super::super::store::{IfAbsent, Items, Put, Written};
 use super::expiry::{Arguments, arguments};
-use super::{Remote, new_stamp, new_version, strange};
+use super::{Core, new_stamp, new_version, strange};
 
 /// Asks `put_*.lua` for the existing entry when the condition is false.
 const WITH_EXISTING: Bytes = Bytes::from_static(b"E");
 
-impl Remote {
+impl Core {
     pub(super) async fn write(
         &self,
         cache: &CacheId,
         puts: Vec<Put>,
-    ) -> Result<Items<PutOutcome>, Fault> {
+    ) -> Result<Written<Items<PutOutcome>>, Fault> {
         if puts.is_empty() {
-            return Ok(Vec::new());
+            return Ok(nothing());
         }
         let session = self.lane.session()?;
+        let mut own = self.own_write(cache, puts.iter().map(|put| put.key.clone()));
         let mut batch = Batch::new(Operation::Put, Effect::Write);
         let mut versions = Vec::with_capacity(puts.len());
         for put in &puts {
             versions.push(self.add_put(&mut batch, &session, cache, put, Bytes::new()));
         }
         let replies = self.send_puts(&session, cache, batch).await?;
-        Ok(replies
+        let answer: Items<PutOutcome> = replies
+            .answer
             .into_iter()
             .zip(versions)
             .map(|(reply, version)| outcome(reply, version))
-            .collect())
+            .collect();
+        own.changed(
+            answer
+                .iter()
+                .map(|item| !matches!(item, Ok(PutOutcome::NotStored(_)))),
+        );
+        Ok(Written {
+            answer,
+            token: replies.token,
+        })
     }
 
     pub(super) async fn write_if_absent(
         &self,
         cache: &CacheId,
         mut put: Put,
-    ) -> Result<IfAbsent, Fault> {
+    ) -> Result<Written<IfAbsent>, Fault> {
         put.condition = Condition::Absent;
         let session = self.lane.session()?;
+        let mut own = self.own_write(cache, [put.key.clone()]);
+        let sent = clock::now();
         let mut batch = Batch::new(Operation::Put, Effect::Write);
         let version = self.add_put(&mut batch, &session, cache, &put, WITH_EXISTING);
-        let reply = only(self.send_puts(&session, cache, batch).await?)?;
-        match reply {
+        let replies = self.send_puts(&session, cache, batch).await?;
+        let answer = match only(replies.answer)? {
             Reply::Array(fields) => match fields.as_slice() {
-                [Reply::Int(1)] => Ok(IfAbsent::Stored(version)),
-                [Reply::Int(0), Reply::Bytes(bytes), Reply::Int(pttl)] => self
-                    .existing(&session, cache, bytes, *pttl)
-                    .map(IfAbsent::Existing),
-                _ => Err(strange(Reply::Nil)),
+                [Reply::Int(1)] => IfAbsent::Stored(version),
+                [Reply::Int(0), Reply::Bytes(bytes), Reply::Int(pttl)] => {
+                    own.changed([false]);
+                    let seen = self.existing(cache, bytes, *pttl)?;
+                    match self.answer(&session, sent, seen) {
+                        Lookup::Hit(hit) => IfAbsent::Existing(hit),
+                        Lookup::Miss => return Err(strange(Reply::Nil)),
+                    }
+                }
+                _ => return Err(strange(Reply::Nil)),
             },
-            reply => Err(strange(reply)),
-        }
+            reply => return Err(strange(reply)),
+        };
+        Ok(Written {
+            answer,
+            token: replies.token,
+        })
     }
 
     /// Appends the command of one put and returns the version that it will store.
@@ -109,10 +132,16 @@ impl Remote {
         version
     }
 
-    pub(super) async fn remove(&self, cache: &CacheId, keys: &[Key]) -> Result<Items<bool>, Fault> {
+    pub(super) async fn remove(
+        &self,
+        cache: &CacheId,
+        keys: &[Key],
+    ) -> Result<Written<Items<bool>>, Fault> {
         if keys.is_empty() {
-            return Ok(Vec::new());
+            return Ok(nothing());
         }
+        let session = self.lane.session()?;
+        let mut own = self.own_write(cache, keys.iter().cloned());
         let mut batch = Batch::new(Operation::Evict, Effect::Write);
         for key in keys {
             let entry = self.layout.entry(cache, key);
@@ -125,8 +154,13 @@ impl Remote {
                 ),
             };
         }
-        let replies = self.send(&*self.lane.session()?, batch).await?;
-        Ok(replies.into_iter().map(truth).collect())
+        let replies = self.send_write(&session, batch).await?;
+        let answer: Items<bool> = replies.answer.into_iter().map(truth).collect();
+        own.changed(answer.iter().map(|existed| *existed != Ok(false)));
+        Ok(Written {
+            answer,
+            token: replies.token,
+        })
     }
 
     pub(super) async fn change_expiry(
@@ -144,11 +178,30 @@ impl Remote {
             &keys,
             &[expiry.kind, expiry.ms, new_stamp()],
         );
-        truth(only(self.send(&*self.lane.session()?, batch).await?)?)
+        let session = self.lane.session()?;
+        let mut own = self.own_write(cache, [key.clone()]);
+        let touched = truth(only(self.send(&session, batch).await?)?)?;
+        own.changed([touched]);
+        Ok(touched)
     }
 
-    /// Clears a framed cache: one step, whatever its size.
-    pub(super) async fn replace_stamp(&self, cache: &CacheId) -> Result<(), Fault> {
+    /// Makes every entry of a cache a miss.
+    pub(super) async fn clear(&self, cache: &CacheId) -> Result<Written<Option<u64>>, Fault> {
+        let _own = self.own_clear(cache);
+        match self.encoding(cache) {
+            Encoding::Framed => self.replace_stamp(cache).await,
+            Encoding::Raw => {
+                let removed = self.sweeper.remove_all(cache).await?;
+                Ok(Written {
+                    answer: Some(removed),
+                    token: None,
+                })
+            }
+        }
+    }
+
+    /// One step, whatever the size of the cache.
+    async fn replace_stamp(&self, cache: &CacheId) -> Result<Written<Option<u64>>, Fault> {
         let stamp = new_stamp();
         let mut batch = Batch::new(Operation::Clear, Effect::Write);
         batch.script(
@@ -156,9 +209,22 @@ impl Remote {
             &[self.layout.stamp(cache)],
             std::slice::from_ref(&stamp),
         );
-        truth(only(self.send(&*self.lane.session()?, batch).await?)?)?;
+        let session = self.lane.session()?;
+        let replies = self.send_write(&session, batch).await?;
+        truth(only(replies.answer)?)?;
         self.sweeper.sweep(cache, stamp);
-        Ok(())
+        Ok(Written {
+            answer: None,
+            token: replies.token,
+        })
+    }
+}
+
+/// The answer to a batch without items.
+fn nothing<T>() -> Written<Items<T>> {
+    Written {
+        answer: Vec::new(),
+        token: None,
     }
 }
 

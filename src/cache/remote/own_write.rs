@@ -1,0 +1,119 @@
+//! A write of this process, as far as the near cache and its subscribers are concerned.
+//!
+//! Invariants: what is written leaves the near cache before the write is sent and again before it is answered, failed
+//! or given up, because Redis sends the push for our own write after the reply to it (DESIGN §5, rule 7). Subscribers
+//! are told the same, whether or not the server tracked the key. A read that is sent after the answer executes after
+//! the write, and no older one can still be inserted.
+//!
+//! A write whose caller stopped to wait may execute later: whoever read the key in between read it on the tracked
+//! session, so its push follows.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::invalidation::{Event, Hub};
+use crate::model::{CacheId, Key};
+use crate::near::{Near, Slot};
+
+use super::Core;
+use super::flight::Flight;
+
+/// Keys being written. Dropped when the write is over, however it ended.
+#[derive(Debug)]
+pub(super) struct OwnWrite {
+    near: Arc<Near<Flight>>,
+    hub: Arc<Hub>,
+    cache: CacheId,
+    keys: Vec<(Key, Bytes)>,
+    changed: Vec<bool>,
+}
+
+/// A cache being cleared.
+#[derive(Debug)]
+pub(super) struct OwnClear {
+    near: Arc<Near<Flight>>,
+    hub: Arc<Hub>,
+    cache: CacheId,
+    slot: Option<Arc<Slot>>,
+}
+
+impl Core {
+    /// These keys are about to be written.
+    pub(super) fn own_write(
+        &self,
+        cache: &CacheId,
+        keys: impl IntoIterator<Item = Key>,
+    ) -> OwnWrite {
+        let keys = keys.into_iter().map(|key| {
+            let entry = self.layout.entry(cache, &key);
+            (key, entry)
+        });
+        let write = OwnWrite {
+            near: self.coherence.near.clone(),
+            hub: self.coherence.hub.clone(),
+            cache: cache.clone(),
+            keys: keys.collect(),
+            changed: Vec::new(),
+        };
+        write.forget();
+        write
+    }
+
+    /// This cache is about to be cleared.
+    pub(super) fn own_clear(&self, cache: &CacheId) -> OwnClear {
+        let near = self.coherence.near.clone();
+        let clear = OwnClear {
+            slot: self.stamp_key(cache).and_then(|key| near.slot(&key, cache)),
+            hub: self.coherence.hub.clone(),
+            cache: cache.clone(),
+            near,
+        };
+        clear.forget();
+        clear
+    }
+}
+
+impl OwnWrite {
+    /// Which of the keys the write changed. Until that is said, all of them may have been.
+    pub(super) fn changed(&mut self, changed: impl IntoIterator<Item = bool>) {
+        self.changed = changed.into_iter().collect();
+    }
+
+    fn forget(&self) {
+        for (_, entry) in &self.keys {
+            self.near.wrote(entry);
+        }
+    }
+}
+
+impl Drop for OwnWrite {
+    fn drop(&mut self) {
+        self.forget();
+        let mut changed = self.changed.iter();
+        let keys: Vec<Key> = self
+            .keys
+            .drain(..)
+            .filter(|_| *changed.next().unwrap_or(&true))
+            .map(|(key, _)| key)
+            .collect();
+        if !keys.is_empty() {
+            self.hub.invalidated(self.cache.clone(), keys);
+        }
+    }
+}
+
+impl OwnClear {
+    fn forget(&self) {
+        if let Some(slot) = &self.slot {
+            self.near.cleared(slot);
+        }
+    }
+}
+
+impl Drop for OwnClear {
+    fn drop(&mut self) {
+        self.forget();
+        self.hub.record(Event::Cleared(self.cache.clone()));
+    }
+}

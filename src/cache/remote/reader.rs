@@ -1,0 +1,528 @@
+//! The read path: the near cache, else one read of the master for everybody who wants the same.
+//!
+//! Invariants: a token is taken before a session is looked for, and a session before the moment `sent` (DESIGN §5,
+//! rule 2); a call that waits for a session, or for a read, ends within its own deadline; nothing that is not provably
+//! fresh is called FRESH.
+//!
+//! Not here: commands and replies (`read`); what may be served (`near`).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use crate::backoff::Backoff;
+use crate::clock;
+use crate::model::{
+    CacheId, Cause, Consistency, Fault, Freshness, Hit, Key, Lookup, Moment, Source, Token,
+};
+use crate::near::{Begin, Fill, Found, NearHit, ReadBack, Slot, Want};
+use crate::upstream::Session;
+
+use super::super::store::{Items, Read, other_lineage, too_large};
+use super::Core;
+use super::flight::{Flight, Landed, Landing, Pilot, flight};
+use super::read::Seen;
+
+/// A read without a deadline, or with a later one, waits that long for a master: longer than a failover takes.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+
+/// So long before the deadline of the call the wait for a master ends, so that the caller is told why there is none.
+const MARGIN: Duration = Duration::from_millis(20);
+
+/// What a read asks for, in the terms of the near cache.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Terms {
+    want: Want,
+    /// The oldest answer that will do if there is none that is fresh.
+    stale: Option<Duration>,
+    /// How long ago a read that is joined may have begun.
+    join: Option<Duration>,
+    until: Instant,
+}
+
+impl Terms {
+    /// `None` for a read that goes past the near cache.
+    fn new(read: &Read, bound: Duration) -> Option<Self> {
+        let latest = Instant::now() + LONGEST_WAIT;
+        let until = read
+            .deadline
+            .map_or(latest, |at| at.checked_sub(MARGIN).unwrap_or(at).min(latest));
+        let fresh = |bound, token: Option<Token>, stale| Self {
+            want: Want { bound, token },
+            stale,
+            // What another call has begun to read may be older than the token.
+            join: token.is_none().then_some(bound),
+            until,
+        };
+        match read.consistency {
+            Consistency::Fresh(wanted) => Some(fresh(wanted.unwrap_or(bound), None, None)),
+            Consistency::AtLeast(token) => Some(fresh(bound, Some(token), None)),
+            Consistency::StaleOk(age) => Some(fresh(bound.min(age), None, Some(age))),
+            Consistency::Master => None,
+        }
+    }
+}
+
+/// One entry, under the name it has in Redis.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    pub(super) cache: CacheId,
+    pub(super) entry: Bytes,
+    /// Where the stamp of its cache is kept: `None` in raw caches.
+    pub(super) slot: Option<Arc<Slot>>,
+}
+
+/// How a key is read.
+enum Boarding {
+    /// Somebody else reads it.
+    Joined(Flight),
+    /// This call does.
+    Leads(Fill, Pilot, Flight),
+}
+
+impl Core {
+    pub(super) async fn get(
+        self: &Arc<Self>,
+        cache: &CacheId,
+        key: &Key,
+        read: Read,
+    ) -> Result<Lookup, Fault> {
+        let entry = self.layout.entry(cache, key);
+        let Some(terms) = Terms::new(&read, self.coherence.bound) else {
+            return self.ask(cache, key, &read).await;
+        };
+        if let Some(hit) = self.from_near(cache, &entry, &terms, clock::now()) {
+            return Ok(hit);
+        }
+        let place = self.place(cache, entry);
+        if !self.is_proven(clock::now())
+            && let Some(stale) = self.from_past(&place, &terms, clock::now())
+        {
+            self.refresh(&place);
+            return Ok(stale);
+        }
+        let mut backoff = Backoff::new();
+        loop {
+            let fault = match self.board_and_land(&place, &terms).await {
+                Ok(landed) => return Ok(self.landed(&landed, clock::now())),
+                Err(fault) => fault,
+            };
+            if let Some(stale) = self.from_past(&place, &terms, clock::now()) {
+                return Ok(stale);
+            }
+            if !passes(&fault) || Instant::now() >= terms.until {
+                return Err(fault);
+            }
+            let again = Instant::now() + backoff.next_delay();
+            tokio::time::sleep_until(again.min(terms.until)).await;
+        }
+    }
+
+    /// Waits for a session and for one read on it.
+    async fn board_and_land(self: &Arc<Self>, place: &Place, terms: &Terms) -> Landing {
+        loop {
+            let until = match terms.stale {
+                // Whoever takes an old answer does not wait for a new one while there is no master.
+                Some(_) => Instant::now(),
+                None => terms.until,
+            };
+            let session = self.lane.ready(until).await?;
+            if let Some(token) = terms.want.token
+                && token.lineage != session.lineage()
+            {
+                return Err(other_lineage());
+            }
+            drop(session);
+            let flight = match self.board(place, terms.join) {
+                Boarding::Joined(flight) => {
+                    self.metrics.joined();
+                    flight
+                }
+                Boarding::Leads(fill, pilot, flight) => {
+                    self.take_off(place.clone(), fill, pilot);
+                    flight
+                }
+            };
+            match flight.landing().await {
+                Some(landing) => return landing,
+                // Given up by the one who led it, for a reason of its own.
+                None if self.tasks.stopping().is_cancelled() => {
+                    let detail = "this vedetta is stopping";
+                    return Err(Fault::not_applied(Cause::ShuttingDown, detail));
+                }
+                None => {}
+            }
+        }
+    }
+
+    fn board(&self, place: &Place, join: Option<Duration>) -> Boarding {
+        // Before any read is sent, so that no push for it can be told to nobody.
+        self.coherence.directory.note(&place.entry, &place.cache);
+        let (pilot, flight) = flight();
+        let key = (&place.entry, &place.cache, place.slot.as_ref());
+        let near = &self.coherence.near;
+        match near.begin(key, join, clock::now(), flight.clone()) {
+            Begin::Join(joined) => Boarding::Joined(joined),
+            Begin::Lead(fill) => Boarding::Leads(fill, pilot, flight),
+        }
+    }
+
+    /// Whether the leases stand, so that asking the master is worth the wait.
+    fn is_proven(&self, now: Moment) -> bool {
+        let standing = self.coherence.near.standing();
+        let bound = self.coherence.bound;
+        standing.base.is_some_and(|base| now.since(base) <= bound)
+    }
+
+    /// After a stale answer: confirms or replaces what was answered, for those who come next.
+    fn refresh(self: &Arc<Self>, place: &Place) {
+        if self.lane.session().is_ok()
+            && let Boarding::Leads(fill, pilot, _) = self.board(place, Some(LONGEST_WAIT))
+        {
+            self.take_off(place.clone(), fill, pilot);
+        }
+    }
+
+    /// Reads in a task of its own, for whoever waits by then.
+    fn take_off(self: &Arc<Self>, place: Place, fill: Fill, pilot: Pilot) {
+        let core = self.clone();
+        self.tasks.spawn("fill", async move {
+            let landing = core.fill(&place, fill).await;
+            pilot.land(landing);
+        });
+    }
+
+    async fn fill(&self, place: &Place, fill: Fill) -> Landing {
+        let read = async {
+            let session = self.lane.session()?;
+            let sent = clock::now();
+            let seen = self.read_for(&session, place, fill.held.as_ref()).await?;
+            Ok((session.generation(), sent, seen))
+        };
+        match read.await {
+            Ok((generation, sent, seen)) => {
+                let read = ReadBack {
+                    found: seen.found,
+                    mark: seen.mark,
+                    ttl: seen.ttl,
+                    sent,
+                    received: clock::now(),
+                    generation,
+                };
+                self.coherence.near.complete(fill, &read);
+                Ok(Arc::new(Landed {
+                    found: read.found,
+                    ttl: read.ttl,
+                    sent,
+                    generation,
+                }))
+            }
+            Err(fault) => {
+                self.coherence.near.abandon(&fill);
+                Err(fault)
+            }
+        }
+    }
+
+    /// Several entries: those that the near cache does not have are read in one batch.
+    pub(super) async fn get_many(
+        self: &Arc<Self>,
+        cache: &CacheId,
+        keys: &[Key],
+        read: Read,
+    ) -> Result<Items<Lookup>, Fault> {
+        let Some(terms) = Terms::new(&read, self.coherence.bound) else {
+            return self.ask_many(cache, keys, &read).await;
+        };
+        let now = clock::now();
+        let mut left = read.budget;
+        let mut answers: Vec<Option<Result<Lookup, Fault>>> = Vec::with_capacity(keys.len());
+        let mut missing = Vec::new();
+        for key in keys {
+            let entry = self.layout.entry(cache, key);
+            let hit = self.from_near(cache, &entry, &terms, now);
+            if hit.is_none() {
+                missing.push((answers.len(), key.clone(), entry));
+            }
+            answers.push(hit.map(|hit| within(&mut left, hit)));
+        }
+        if !missing.is_empty() {
+            let found = self.land_many(cache, &missing, &terms, left).await?;
+            for ((at, ..), landing) in missing.iter().zip(found) {
+                answers[*at] = Some(landing);
+            }
+        }
+        Ok(answers
+            .into_iter()
+            .map(|answer| answer.unwrap_or_else(|| Err(too_large())))
+            .collect())
+    }
+
+    async fn land_many(
+        self: &Arc<Self>,
+        cache: &CacheId,
+        missing: &[(usize, Key, Bytes)],
+        terms: &Terms,
+        left: u64,
+    ) -> Result<Items<Lookup>, Fault> {
+        let mut backoff = Backoff::new();
+        loop {
+            let fault = match self.read_missing(cache, missing, terms, left).await {
+                Ok(found) => return Ok(found),
+                Err(fault) => fault,
+            };
+            let now = clock::now();
+            let old: Option<Vec<Lookup>> = missing
+                .iter()
+                .map(|(_, _, entry)| self.from_past(&self.place(cache, entry.clone()), terms, now))
+                .collect();
+            if let Some(old) = old {
+                let mut left = left;
+                return Ok(old.into_iter().map(|hit| within(&mut left, hit)).collect());
+            }
+            if !passes(&fault) || Instant::now() >= terms.until {
+                return Err(fault);
+            }
+            let again = Instant::now() + backoff.next_delay();
+            tokio::time::sleep_until(again.min(terms.until)).await;
+        }
+    }
+
+    /// One batch for all of them, under a token each, in a task of its own: the tokens outlive a caller that is gone.
+    /// They do not join others, because a batch answers as one.
+    async fn read_missing(
+        self: &Arc<Self>,
+        cache: &CacheId,
+        missing: &[(usize, Key, Bytes)],
+        terms: &Terms,
+        left: u64,
+    ) -> Result<Items<Lookup>, Fault> {
+        let until = if terms.stale.is_some() {
+            Instant::now()
+        } else {
+            terms.until
+        };
+        let session = self.lane.ready(until).await?;
+        if let Some(token) = terms.want.token
+            && token.lineage != session.lineage()
+        {
+            return Err(other_lineage());
+        }
+        drop(session);
+        let mut fills = Vec::with_capacity(missing.len());
+        let mut keys = Vec::with_capacity(missing.len());
+        for (_, key, entry) in missing {
+            if let Boarding::Leads(fill, pilot, _) = self.board(&self.place(cache, entry.clone()), None)
+            {
+                fills.push((fill, pilot));
+                keys.push(key.clone());
+            }
+        }
+        let (answer, answered) = oneshot::channel();
+        let (core, cache) = (self.clone(), cache.clone());
+        self.tasks.spawn("fill many", async move {
+            // A caller that is gone does not read it.
+            let _ = answer.send(core.fill_many(&cache, &keys, fills, left).await);
+        });
+        answered.await.unwrap_or_else(|_| {
+            let detail = "this vedetta is stopping";
+            Err(Fault::not_applied(Cause::ShuttingDown, detail))
+        })
+    }
+
+    async fn fill_many(
+        &self,
+        cache: &CacheId,
+        keys: &[Key],
+        fills: Vec<(Fill, Pilot)>,
+        left: u64,
+    ) -> Result<Items<Lookup>, Fault> {
+        let near = &self.coherence.near;
+        let read = async {
+            let session = self.lane.session()?;
+            let sent = clock::now();
+            let seen = self.read_many(&session, cache, keys, left).await?;
+            Ok((session.generation(), sent, seen))
+        };
+        let (generation, sent, seen) = match read.await {
+            Ok(read) => read,
+            Err(fault) => {
+                for (fill, _) in &fills {
+                    near.abandon(fill);
+                }
+                return Err(fault);
+            }
+        };
+        let received = clock::now();
+        let take_in = |((fill, pilot), seen): ((Fill, Pilot), Result<Seen, Fault>)| {
+            let seen = seen.inspect_err(|_| near.abandon(&fill))?;
+            let read = ReadBack {
+                found: seen.found,
+                mark: seen.mark,
+                ttl: seen.ttl,
+                sent,
+                received,
+                generation,
+            };
+            near.complete(fill, &read);
+            let landed = Arc::new(Landed {
+                found: read.found,
+                ttl: read.ttl,
+                sent,
+                generation,
+            });
+            pilot.land(Ok(landed.clone()));
+            Ok(self.landed(&landed, received))
+        };
+        Ok(fills.into_iter().zip(seen).map(take_in).collect())
+    }
+
+    /// The answer of the near cache, and its share in the figures.
+    fn from_near(
+        self: &Arc<Self>,
+        cache: &CacheId,
+        entry: &Bytes,
+        terms: &Terms,
+        now: Moment,
+    ) -> Option<Lookup> {
+        let near = &self.coherence.near;
+        let figures = self.metrics.of(cache);
+        if let Some(hit) = near.fresh(entry, cache, terms.want, now) {
+            figures.hit();
+            if self.audits.is_due() {
+                self.audit(self.place(cache, entry.clone()), hit.found.clone());
+            }
+            return Some(lookup(hit));
+        }
+        figures.miss();
+        None
+    }
+
+    /// An old answer, for whoever takes one.
+    fn from_past(&self, place: &Place, terms: &Terms, now: Moment) -> Option<Lookup> {
+        let near = &self.coherence.near;
+        let hit = near.stale(&place.entry, &place.cache, terms.stale?, now)?;
+        self.metrics.of(&place.cache).stale();
+        Some(lookup(hit))
+    }
+
+    /// What the master said, as an answer.
+    ///
+    /// FRESH if a majority stood behind that master no longer ago than the bound: no later master can have acknowledged
+    /// a write before that.
+    pub(super) fn landed(&self, landed: &Landed, now: Moment) -> Lookup {
+        let near = &self.coherence.near;
+        let (proof, majority) = near.read_proof(landed.generation, landed.sent);
+        let freshness = if now.since(majority) <= self.coherence.bound {
+            Freshness::Fresh
+        } else {
+            Freshness::Unverified
+        };
+        match &landed.found {
+            Found::Absent => Lookup::Miss,
+            Found::Present(value, version) => Lookup::Hit(Hit {
+                value: value.clone(),
+                version: version.clone(),
+                ttl: landed.ttl,
+                source: Source::Master,
+                freshness,
+                age_bound: now.since(proof),
+            }),
+        }
+    }
+
+    pub(super) fn place(&self, cache: &CacheId, entry: Bytes) -> Place {
+        let stamp_key = self.stamp_key(cache);
+        Place {
+            slot: stamp_key.and_then(|key| self.coherence.near.slot(&key, cache)),
+            cache: cache.clone(),
+            entry,
+        }
+    }
+
+    /// What the master says to this call alone.
+    async fn ask(self: &Arc<Self>, cache: &CacheId, key: &Key, read: &Read) -> Result<Lookup, Fault> {
+        let session = self.session_for(read).await?;
+        let place = self.place(cache, self.layout.entry(cache, key));
+        self.coherence.directory.note(&place.entry, cache);
+        let sent = clock::now();
+        let seen = self.read_alone(&session, &place).await?;
+        Ok(self.answer(&session, sent, seen))
+    }
+
+    async fn ask_many(
+        self: &Arc<Self>,
+        cache: &CacheId,
+        keys: &[Key],
+        read: &Read,
+    ) -> Result<Items<Lookup>, Fault> {
+        let session = self.session_for(read).await?;
+        if let Some(key) = keys.first() {
+            let entry = self.layout.entry(cache, key);
+            self.coherence.directory.note(&entry, cache);
+        }
+        let sent = clock::now();
+        let seen = self.read_many(&session, cache, keys, read.budget).await?;
+        Ok(seen
+            .into_iter()
+            .map(|seen| Ok(self.answer(&session, sent, seen?)))
+            .collect())
+    }
+
+    pub(super) fn answer(&self, session: &Session, sent: Moment, seen: Seen) -> Lookup {
+        let landed = Landed {
+            found: seen.found,
+            ttl: seen.ttl,
+            sent,
+            generation: session.generation(),
+        };
+        self.landed(&landed, clock::now())
+    }
+
+    async fn session_for(&self, read: &Read) -> Result<Arc<Session>, Fault> {
+        let latest = Instant::now() + LONGEST_WAIT;
+        let until = read
+            .deadline
+            .map_or(latest, |at| at.checked_sub(MARGIN).unwrap_or(at).min(latest));
+        self.lane.ready(until).await
+    }
+}
+
+/// Whether a read that failed so may be tried again: its session is gone, or its node is not what it was.
+fn passes(fault: &Fault) -> bool {
+    matches!(
+        fault.cause,
+        Cause::NoSession
+            | Cause::RedisUnreachable
+            | Cause::NotAMaster
+            | Cause::RedisLoading
+            | Cause::PushesStopped
+    )
+}
+
+fn lookup(hit: NearHit) -> Lookup {
+    match hit.found {
+        Found::Absent => Lookup::Miss,
+        Found::Present(value, version) => Lookup::Hit(Hit {
+            value,
+            version,
+            ttl: hit.ttl,
+            source: Source::L1,
+            freshness: hit.freshness,
+            age_bound: hit.age,
+        }),
+    }
+}
+
+/// Takes the size of an answer from what is left, or refuses it.
+fn within(left: &mut u64, lookup: Lookup) -> Result<Lookup, Fault> {
+    if let Lookup::Hit(hit) = &lookup {
+        *left = left
+            .checked_sub(hit.value.len() as u64)
+            .ok_or_else(too_large)?;
+    }
+    Ok(lookup)
+}

@@ -1,0 +1,17 @@
+-- Reads an entry whose value the caller may still have.
+-- KEYS  entry, stamp (framed caches only)     ARGV  version that the caller has
+-- Answers {1, pttl, stamp} if the live entry has that version, else {0, bytes or nil, pttl, stamp}.
+local held = KEYS[2] and redis.call('GET', KEYS[2])
+local head = bytes_of('GETRANGE', KEYS[1], 0, 40)
+local pttl = redis.call('PTTL', KEYS[1])
+local same = false
+if head and KEYS[2] and string.sub(head, 1, 4) == '\245vdt' then
+  same = held and string.sub(head, 9, 24) == ARGV[1] and string.sub(head, 25, 40) == string.sub(held, 1, 16)
+elseif head and pttl ~= -2 then
+  local hidden = held and string.sub(held, 17, 17) == 's'
+  same = not hidden and digest(redis.call('GET', KEYS[1])) == ARGV[1]
+end
+if same then
+  return {1, pttl, held}
+end
+return {0, head and redis.call('GET', KEYS[1]), pttl, held}

@@ -1,0 +1,181 @@
+//! The service `vedetta.v1.Watch`: check, subscribe, convert.
+//!
+//! Invariants: a stream ends with the process, and says so; a stream that nobody reads holds a cursor and no queue.
+//!
+//! Not here: what is told, and when (`crate::invalidation`).
+
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use futures_util::stream;
+use tokio_util::sync::CancellationToken;
+use tonic::codegen::BoxStream;
+use tonic::{Request, Response, Status};
+
+use crate::clock;
+use crate::config::Limits;
+use crate::invalidation::{Delivery, Event, Hub, Position, Reason, Scope, Subscription};
+use crate::model::{CacheId, Cause, Fault};
+use crate::proto::v1;
+use crate::proto::v1::watch_response::{self as answer, Event as Told};
+
+use super::check::Checker;
+use super::convert::{duration, timestamp};
+use super::metrics::{Method, Metrics, Outcome};
+use super::status::status;
+
+/// Serves the hub.
+#[derive(Debug, Clone)]
+pub struct WatchService {
+    hub: Arc<Hub>,
+    admit: Admit,
+    limits: Limits,
+    metrics: Arc<Metrics>,
+    stop: CancellationToken,
+}
+
+/// Whether a cache of that name may be used.
+#[derive(Clone)]
+pub struct Admit(pub Arc<dyn Fn(&CacheId) -> Result<(), String> + Send + Sync>);
+
+impl std::fmt::Debug for Admit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Admit")
+    }
+}
+
+impl WatchService {
+    /// Serves this hub until `stop`.
+    pub fn new(
+        hub: Arc<Hub>,
+        admit: Admit,
+        limits: Limits,
+        metrics: Arc<Metrics>,
+        stop: CancellationToken,
+    ) -> Self {
+        Self {
+            hub,
+            admit,
+            limits,
+            metrics,
+            stop,
+        }
+    }
+
+    fn subscribe(&self, request: v1::WatchRequest) -> Result<Subscription, Status> {
+        let admit = |cache: &CacheId| (self.admit.0)(cache);
+        let mut check = Checker::new(&self.limits, admit);
+        check.groups(&request.groups);
+        let tenant = check.tenant(&request.tenant);
+        let caches = check.caches(&request.tenant, &request.caches);
+        let keys = check.watched_keys(request.keys, request.caches.len());
+        let scope = check.finish(|| {
+            Some(Scope {
+                tenant: tenant?,
+                caches: caches?,
+                keys: keys?,
+            })
+        })?;
+        let resume = request.resume_after.map(|position| Position {
+            generation: position.generation,
+            sequence: position.sequence,
+        });
+        self.hub
+            .subscribe(scope, resume)
+            .map_err(|fault| status(&fault))
+    }
+}
+
+#[tonic::async_trait]
+impl v1::watch_server::Watch for WatchService {
+    type WatchStream = BoxStream<v1::WatchResponse>;
+
+    async fn watch(
+        &self,
+        request: Request<v1::WatchRequest>,
+    ) -> Result<Response<Self::WatchStream>, Status> {
+        let began = Instant::now();
+        let result = self
+            .subscribe(request.into_inner())
+            .map(|subscription| (subscription, Outcome::Done));
+        let subscription = self.metrics.count(Method::Watch, began, result)?.into_inner();
+        let open = Some((subscription, self.stop.clone()));
+        Ok(Response::new(Box::pin(stream::unfold(open, next))))
+    }
+}
+
+type Open = Option<(Subscription, CancellationToken)>;
+
+/// The next message; after an error, the end.
+async fn next(open: Open) -> Option<(Result<v1::WatchResponse, Status>, Open)> {
+    let (mut subscription, stop) = open?;
+    let told = tokio::select! {
+        biased;
+        () = stop.cancelled() => Err(Fault::not_applied(
+            Cause::ShuttingDown,
+            "this vedetta is stopping",
+        )),
+        told = subscription.next() => told,
+    };
+    Some(match told {
+        Ok(delivery) => (Ok(response(delivery)), Some((subscription, stop))),
+        Err(fault) => (Err(status(&fault)), None),
+    })
+}
+
+fn response(delivery: Delivery) -> v1::WatchResponse {
+    let (position, told) = match delivery {
+        Delivery::Event(position, event) => (position, told(event)),
+        Delivery::Proven(position, until) => {
+            let left = until.since(clock::now());
+            let proven = answer::Proven {
+                until: Some(timestamp(SystemTime::now() + left)),
+                valid_for: Some(duration(left)),
+            };
+            (position, Told::Proven(proven))
+        }
+    };
+    v1::WatchResponse {
+        position: Some(v1::Position {
+            generation: position.generation,
+            sequence: position.sequence,
+        }),
+        event: Some(told),
+    }
+}
+
+fn told(event: Event) -> Told {
+    match event {
+        Event::Invalidated { cache, keys } => Told::Invalidated(answer::Invalidated {
+            cache: cache.name.as_str().to_owned(),
+            keys: keys.iter().map(|key| key.as_bytes().clone()).collect(),
+        }),
+        Event::Cleared(cache) => Told::Cleared(answer::Cleared {
+            cache: cache.name.as_str().to_owned(),
+        }),
+        Event::Discontinuity(why) => Told::Discontinuity(answer::Discontinuity {
+            reason: reason(why).into(),
+        }),
+        Event::FailoverStarted => Told::FailoverStarted(answer::FailoverStarted {}),
+        Event::FailoverFinished { master } => {
+            Told::FailoverFinished(answer::FailoverFinished { master })
+        }
+        Event::DataLoss(caches) => Told::DataLoss(answer::DataLoss {
+            caches: caches
+                .iter()
+                .map(|cache| cache.name.as_str().to_owned())
+                .collect(),
+        }),
+    }
+}
+
+fn reason(reason: Reason) -> answer::discontinuity::Reason {
+    match reason {
+        Reason::Started => answer::discontinuity::Reason::Started,
+        Reason::ResumeTooOld => answer::discontinuity::Reason::ResumeTooOld,
+        Reason::SessionLost => answer::discontinuity::Reason::SessionLost,
+        Reason::MasterChanged => answer::discontinuity::Reason::MasterChanged,
+        Reason::Flushed => answer::discontinuity::Reason::Flushed,
+        Reason::TooManyCaches => answer::discontinuity::Reason::TooManyCaches,
+    }
+}

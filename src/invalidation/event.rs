@@ -1,0 +1,177 @@
+//! What subscribers are told, and what each of them wants to hear.
+
+use crate::model::{CacheId, CacheName, Key, Tenant};
+
+/// A point of the stream of one process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Position {
+    /// Of the process and of its session.
+    pub generation: u64,
+    /// Of the record.
+    pub sequence: u64,
+}
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// Keys that may have been handed out changed, or may have.
+    Invalidated {
+        /// In which cache.
+        cache: CacheId,
+        /// Which.
+        keys: Vec<Key>,
+    },
+    /// Every entry of a cache may be gone.
+    Cleared(CacheId),
+    /// Something may have been missed.
+    Discontinuity(Reason),
+    /// There is no session to a master any more.
+    FailoverStarted,
+    /// There is one again.
+    FailoverFinished {
+        /// To whom.
+        master: String,
+    },
+    /// Acknowledged writes are missing.
+    DataLoss(Vec<CacheId>),
+}
+
+/// Why something may have been missed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// The subscription begins here.
+    Started,
+    /// The point to resume from is not remembered any more, or is of another process.
+    ResumeTooOld,
+    /// The link to Redis was lost.
+    SessionLost,
+    /// The data are those of another history.
+    MasterChanged,
+    /// Somebody emptied the database.
+    Flushed,
+    /// A key changed whose cache is one of more than are remembered.
+    TooManyCaches,
+}
+
+impl Reason {
+    /// Every reason, for registering metrics.
+    pub const ALL: [Self; 6] = [
+        Self::Started,
+        Self::ResumeTooOld,
+        Self::SessionLost,
+        Self::MasterChanged,
+        Self::Flushed,
+        Self::TooManyCaches,
+    ];
+
+    /// The label.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Started => "started",
+            Self::ResumeTooOld => "resume_too_old",
+            Self::SessionLost => "session_lost",
+            Self::MasterChanged => "master_changed",
+            Self::Flushed => "flushed",
+            Self::TooManyCaches => "too_many_caches",
+        }
+    }
+}
+
+/// What a subscriber wants to hear of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scope {
+    /// Whose caches.
+    pub tenant: Tenant,
+    /// Which; empty for all.
+    pub caches: Vec<CacheName>,
+    /// Which keys; empty for all.
+    pub keys: Vec<Key>,
+}
+
+impl Scope {
+    /// The part of an event that is inside.
+    pub fn narrow(&self, event: &Event) -> Option<Event> {
+        match event {
+            Event::Invalidated { cache, keys } if self.holds(cache) => {
+                let keys: Vec<Key> = keys
+                    .iter()
+                    .filter(|key| self.keys.is_empty() || self.keys.contains(key))
+                    .cloned()
+                    .collect();
+                (!keys.is_empty()).then(|| Event::Invalidated {
+                    cache: cache.clone(),
+                    keys,
+                })
+            }
+            Event::Cleared(cache) if self.holds(cache) => Some(event.clone()),
+            Event::Invalidated { .. } | Event::Cleared(_) => None,
+            Event::DataLoss(caches) => {
+                let caches: Vec<CacheId> = caches
+                    .iter()
+                    .filter(|cache| self.holds(cache))
+                    .cloned()
+                    .collect();
+                (!caches.is_empty()).then_some(Event::DataLoss(caches))
+            }
+            Event::Discontinuity(_) | Event::FailoverStarted | Event::FailoverFinished { .. } => {
+                Some(event.clone())
+            }
+        }
+    }
+
+    fn holds(&self, cache: &CacheId) -> bool {
+        self.tenant == cache.tenant
+            && (self.caches.is_empty() || self.caches.contains(&cache.name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    fn cache(tenant: &str, name: &str) -> CacheId {
+        CacheId {
+            tenant: Tenant::new(tenant).expect("tenant"),
+            name: CacheName::new(name).expect("cache"),
+        }
+    }
+
+    fn key(name: &'static str) -> Key {
+        Key::new(Bytes::from_static(name.as_bytes())).expect("key")
+    }
+
+    fn changed(tenant: &str, name: &str, keys: &[&'static str]) -> Event {
+        Event::Invalidated {
+            cache: cache(tenant, name),
+            keys: keys.iter().map(|name| key(name)).collect(),
+        }
+    }
+
+    #[test]
+    fn a_scope_lets_through_what_it_names() {
+        let all = Scope {
+            tenant: Tenant::primary(),
+            caches: Vec::new(),
+            keys: Vec::new(),
+        };
+        let one = Scope {
+            caches: vec![CacheName::new("c").expect("cache")],
+            keys: vec![key("a")],
+            ..all.clone()
+        };
+        let event = changed("", "c", &["a", "b"]);
+        assert_eq!(all.narrow(&event), Some(event.clone()));
+        assert_eq!(one.narrow(&event), Some(changed("", "c", &["a"])));
+        assert_eq!(one.narrow(&changed("", "c", &["b"])), None);
+        assert_eq!(one.narrow(&changed("", "d", &["a"])), None);
+        assert_eq!(all.narrow(&changed("t", "c", &["a"])), None);
+        assert_eq!(one.narrow(&Event::Cleared(cache("", "d"))), None);
+        assert!(one.narrow(&Event::Cleared(cache("", "c"))).is_some());
+        assert!(one.narrow(&Event::Discontinuity(Reason::Flushed)).is_some());
+        let loss = Event::DataLoss(vec![cache("t", "c"), cache("", "c")]);
+        let ours = Event::DataLoss(vec![cache("", "c")]);
+        assert_eq!(one.narrow(&loss), Some(ours));
+    }
+}

@@ -1,0 +1,164 @@
+//! Hears of sessions and of their pushes, and tells the near cache and then the hub. Everything here runs inline in the
+//! driver of a connection: no waiting, no panic, and work in proportion to the push.
+//!
+//! Invariants: the near cache is told first. A generation is published before its session can be used, and ended
+//! before the calls on it fail. A session to another history begins under quarantine.
+//!
+//! Not here: which session, and when (`failover`); replaying a journal of recent writes, which has its own issue.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+use crate::clock;
+use crate::model::{CacheId, Key, Lineage, Master, Moment};
+use crate::near::{Beat, Majority, Near};
+use crate::upstream::Tracker;
+
+use super::directory::{Directory, Resolved};
+use super::event::{Event, Reason};
+use super::hub::{Hub, Proof};
+
+/// After a change of history nothing is served FRESH from the near cache for that long: others may still be removing
+/// old values that lost writes have brought back (coherence.md §2.4).
+const QUARANTINE: Duration = Duration::from_secs(2);
+
+/// Tells what it hears.
+#[derive(Debug)]
+pub struct Intake<F> {
+    near: Arc<Near<F>>,
+    hub: Arc<Hub>,
+    directory: Arc<Directory>,
+    lineage: Mutex<Option<Lineage>>,
+    canary: Bytes,
+    /// When the last push for the canary was applied.
+    seen: watch::Sender<Moment>,
+}
+
+impl<F: Clone> Intake<F> {
+    /// Between these; `canary` is the Redis key whose pushes are listened for.
+    pub fn new(
+        near: Arc<Near<F>>,
+        hub: Arc<Hub>,
+        directory: Arc<Directory>,
+        canary: Bytes,
+    ) -> Self {
+        Self {
+            near,
+            hub,
+            directory,
+            lineage: Mutex::new(None),
+            canary,
+            seen: watch::Sender::new(Moment::START),
+        }
+    }
+
+    /// When the last push for the canary was applied.
+    pub fn canary(&self) -> watch::Receiver<Moment> {
+        self.seen.subscribe()
+    }
+
+    fn begin(
+        &self,
+        generation: u64,
+        lineage: Lineage,
+        master: &Master,
+        majority: Majority,
+        now: Moment,
+    ) {
+        let before = self.lineage.lock().replace(lineage);
+        let changed = before.is_some_and(|before| before != lineage);
+        let quarantine = if changed {
+            now + QUARANTINE
+        } else {
+            Moment::START
+        };
+        self.near.publish(generation, lineage, majority, quarantine);
+        self.hub.session(generation);
+        if changed {
+            self.hub.interrupted(Reason::MasterChanged);
+        }
+        if before.is_some() {
+            self.hub.record(Event::FailoverFinished {
+                master: master.endpoint.to_string(),
+            });
+        }
+    }
+
+    /// One change for each cache that a run of keys belongs to, in order.
+    fn tell(&self, keys: &mut dyn Iterator<Item = &[u8]>) {
+        let mut run: Option<(CacheId, Vec<Key>)> = None;
+        let mut add = |cache: CacheId, key: Key| match &mut run {
+            Some((current, keys)) if *current == cache => keys.push(key),
+            _ => {
+                if let Some((cache, keys)) = run.replace((cache, vec![key])) {
+                    self.hub.invalidated(cache, keys);
+                }
+            }
+        };
+        for key in keys {
+            if key == self.canary {
+                self.seen.send_replace(clock::now());
+                continue;
+            }
+            if let Some(cache) = self.near.invalidate(key) {
+                self.hub.record(Event::Cleared(cache));
+                continue;
+            }
+            match self.directory.resolve(key) {
+                Resolved::Entries(caches, key) => {
+                    for cache in caches {
+                        add(cache, key.clone());
+                    }
+                }
+                Resolved::Unknown => self.hub.interrupted(Reason::TooManyCaches),
+                Resolved::Nobodys => {}
+            }
+        }
+        if let Some((cache, keys)) = run {
+            self.hub.invalidated(cache, keys);
+        }
+    }
+}
+
+impl<F: Clone + std::fmt::Debug + Send + Sync + 'static> Tracker for Intake<F> {
+    fn began(&self, generation: u64, lineage: Lineage, master: &Master, named: Option<Moment>) {
+        let majority = named.map_or(Majority::Alone, Majority::Named);
+        self.begin(generation, lineage, master, majority, clock::now());
+    }
+
+    fn named(&self, generation: u64, at: Moment) {
+        self.near.named(generation, at);
+    }
+
+    fn invalidated(&self, _: u64, keys: &mut dyn Iterator<Item = &[u8]>) {
+        self.tell(keys);
+    }
+
+    fn flushed(&self, _: u64) {
+        self.near.flush();
+        self.hub.interrupted(Reason::Flushed);
+    }
+
+    fn beat(&self, generation: u64, sent: Moment, offset: u64) -> bool {
+        let now = clock::now();
+        let forwards = self.near.beat(generation, Beat { sent, offset }, now);
+        let standing = self.near.standing();
+        let proof = match standing.base {
+            Some(base) if standing.quarantine <= now => Proof::Until(base),
+            _ => Proof::Nothing,
+        };
+        self.hub.prove(proof);
+        forwards
+    }
+
+    fn ended(&self, generation: u64) {
+        if self.near.end(generation) {
+            self.hub.interrupted(Reason::SessionLost);
+            self.hub.record(Event::FailoverStarted);
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! The near cache (L1): copies of entries of the master, and the proof of how old each of them can be.
+//!
+//! A volume lease built from Redis parts. The volume is one *generation*: one tracked session to one master. Its
+//! callbacks are the pushes of CLIENT TRACKING in default mode, which Redis puts into the stream of the connection
+//! that read the key; the lease is two streams of evidence that no callback is missing (`lease`).
+//!
+//! Claim (G1): an entry that is served FRESH at `now` with bound `L` reflects every write to its key that was
+//! acknowledged before `now - L`. Proof, each step where the code enforces it:
+//!
+//! 1. *No late insert* (`shard`): a fill takes a token before its read is sent. A push for the key, which follows the
+//!    reply to the read on the wire, kills the token or removes the entry, whichever it meets.
+//! 2. *One generation* (`Near::complete`, `Lease::proof`): an entry bears the generation of the session that read it,
+//!    and counts only while that generation lives. Pushes that a broken link swallowed concern dead generations only.
+//! 3. *Everything before the base has arrived* (`Lease::beat`): the base of the link lease is the time at which the
+//!    heartbeat before the last answered one was sent.
+//! 4. *Nobody else is master* (`Lease::majority`): the base of the majority lease is the time at which a poll was sent
+//!    by which a majority of the Sentinels named this master at the highest epoch. Two majorities share a Sentinel,
+//!    and its epoch only grows, so no write was acknowledged by a later master before that.
+//! 5. *Clears* (`stamp`): an entry counts only while the stamp it was read under is the current one of its cache;
+//!    the stamp is read on the same session and dropped by its own push, so 1 to 4 hold for it as well.
+//! 6. *Time* (`Near::complete`): expiry is counted from before the read was sent, so never later than the server's.
+//!
+//! Invariants: bounded by weight; an entry that is not provably fresh is only ever handed out as STALE with its age.
+//! Every step has a mutant that breaks it, which `tests/sim` must catch.
+//!
+//! Not here: clock and sockets (moments are arguments); waiting for a fill (`cache::remote`); who is told about an
+//! invalidation (`invalidation`).
+
+mod entry;
+mod lease;
+mod mutant;
+mod shard;
+mod stamp;
+mod store;
+
+pub use entry::{Fill, Found, Held, NearHit, ReadBack, Removal, REMOVALS};
+pub use lease::{Beat, Lease, Majority, Standing};
+pub use mutant::Mutant;
+pub(crate) use mutant::breaks;
+pub use stamp::{Mark, Slot};
+pub use store::{Begin, Capacity, Figures, Near, Want};

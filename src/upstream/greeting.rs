@@ -1,0 +1,171 @@
+//! What a session asks its node before anybody uses it, and how the answers are read.
+//!
+//! Sources: <https://redis.io/docs/latest/commands/role/>, <https://redis.io/docs/latest/commands/client-tracking/>,
+//! <https://redis.io/docs/latest/commands/client-trackinginfo/>, <https://redis.io/docs/latest/commands/info/>.
+
+use crate::model::{Cause, Fault, Master};
+
+use super::batch::{Batch, Effect, Operation, Reply};
+
+/// Role, tracking, what became of it, history.
+pub(super) fn batch() -> Batch {
+    let mut batch = Batch::new(Operation::Greeting, Effect::Read);
+    batch
+        .command("ROLE", &[])
+        .command("CLIENT", &[b"TRACKING", b"ON"])
+        .command("CLIENT", &[b"TRACKINGINFO"])
+        .command("INFO", &[b"replication"]);
+    batch
+}
+
+/// The replication id of a master that tracks what this connection reads.
+pub(super) fn read(replies: Vec<Reply>, master: &Master) -> Result<String, Fault> {
+    let mut replies = replies.into_iter();
+    master_offset(replies.next().as_ref(), master)?;
+    let refused = |fault: Fault, what: &str| {
+        let detail = format!(
+            "{}: {what} is refused ({}); allow the ACL user +@connection +info",
+            master.endpoint, fault.detail
+        );
+        Fault::not_applied(fault.cause, detail)
+    };
+    if let Some(Reply::Failed(fault)) = replies.next() {
+        return Err(refused(fault, "CLIENT TRACKING"));
+    }
+    match replies.next() {
+        Some(Reply::Map(fields)) if is_default_mode(&fields) => {}
+        Some(Reply::Failed(fault)) => return Err(refused(fault, "CLIENT TRACKINGINFO")),
+        _ => {
+            return Err(Fault::not_applied(
+                Cause::RedisRefused,
+                format!(
+                    "{} does not track what it is asked for; is there a proxy in between?",
+                    master.endpoint
+                ),
+            ));
+        }
+    }
+    match replies.next() {
+        Some(Reply::Bytes(text)) => replication_id(&String::from_utf8_lossy(&text)).ok_or_else(|| {
+            Fault::not_applied(
+                Cause::RedisRefused,
+                format!("{} does not tell its replication id", master.endpoint),
+            )
+        }),
+        Some(Reply::Failed(fault)) => Err(refused(fault, "INFO")),
+        _ => Err(shapeless("INFO")),
+    }
+}
+
+/// The offset in the answer to ROLE of a master.
+pub(super) fn master_offset(reply: Option<&Reply>, master: &Master) -> Result<u64, Fault> {
+    let fields = match reply {
+        Some(Reply::Array(fields)) => fields,
+        Some(Reply::Failed(fault)) => return Err(fault.clone()),
+        _ => return Err(shapeless("ROLE")),
+    };
+    match fields.as_slice() {
+        [Reply::Bytes(role), Reply::Int(offset), ..] if role.as_ref() == b"master" => {
+            Ok(u64::try_from(*offset).unwrap_or(0))
+        }
+        [Reply::Bytes(role), ..] if role.as_ref() != b"master" => Err(Fault::not_applied(
+            Cause::NotAMaster,
+            format!(
+                "{} has the role {}",
+                master.endpoint,
+                String::from_utf8_lossy(role)
+            ),
+        )),
+        _ => Err(shapeless("ROLE")),
+    }
+}
+
+/// Exactly "on": each other flag (bcast, optin, noloop, broken_redirect ...) breaks a premise of the near cache.
+fn is_default_mode(fields: &[(Reply, Reply)]) -> bool {
+    fields.iter().any(|(name, value)| {
+        matches!(name, Reply::Bytes(name) if name.as_ref() == b"flags")
+            && matches!(value, Reply::Array(flags)
+                if matches!(flags.as_slice(), [Reply::Bytes(flag)] if flag.as_ref() == b"on"))
+    })
+}
+
+fn replication_id(info: &str) -> Option<String> {
+    info.lines()
+        .find_map(|line| line.strip_prefix("master_replid:"))
+        .map(|id| id.trim().to_owned())
+        .filter(|id| !id.is_empty())
+}
+
+fn shapeless(command: &str) -> Fault {
+    Fault::not_applied(
+        Cause::RedisRefused,
+        format!("{command} was answered with an unexpected shape"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    fn text(text: &'static str) -> Reply {
+        Reply::Bytes(Bytes::from_static(text.as_bytes()))
+    }
+
+    fn master() -> Master {
+        Master {
+            endpoint: "10.0.0.1:6379".parse().expect("endpoint"),
+            epoch: 1,
+        }
+    }
+
+    fn replies(flags: Vec<Reply>) -> Vec<Reply> {
+        vec![
+            Reply::Array(vec![text("master"), Reply::Int(7), Reply::Array(vec![])]),
+            text("OK"),
+            Reply::Map(vec![
+                (text("flags"), Reply::Array(flags)),
+                (text("redirect"), Reply::Int(0)),
+            ]),
+            text("# Replication\r\nrole:master\r\nmaster_replid:abc\r\nmaster_replid2:def\r\n"),
+        ]
+    }
+
+    #[test]
+    fn a_master_that_tracks_tells_its_history() {
+        let history = read(replies(vec![text("on")]), &master());
+        assert_eq!(history.as_deref(), Ok("abc"));
+    }
+
+    #[test]
+    fn tracking_in_any_other_mode_is_refused() {
+        for flags in [
+            vec![],
+            vec![text("off")],
+            vec![text("on"), text("noloop")],
+            vec![text("on"), text("bcast")],
+        ] {
+            let fault = read(replies(flags), &master()).expect_err("refused");
+            assert_eq!(fault.cause, Cause::RedisRefused);
+        }
+    }
+
+    #[test]
+    fn a_replica_is_no_master() {
+        let mut replies = replies(vec![text("on")]);
+        replies[0] = Reply::Array(vec![text("slave"), text("10.0.0.2"), Reply::Int(6379)]);
+        let fault = read(replies, &master()).expect_err("refused");
+        assert_eq!(fault.cause, Cause::NotAMaster);
+    }
+
+    #[test]
+    fn a_refused_command_names_the_remedy() {
+        let mut replies = replies(vec![text("on")]);
+        let noperm = Fault::not_applied(Cause::RedisPermissionDenied, "NOPERM");
+        replies[1] = Reply::Failed(noperm);
+        let fault = read(replies, &master()).expect_err("refused");
+        assert_eq!(fault.cause, Cause::RedisPermissionDenied);
+        assert!(fault.detail.contains("+@connection"), "{}", fault.detail);
+    }
+}
