@@ -5,6 +5,8 @@
 //!
 //! Invariants: a start does not wait for Redis and does not fail because of it.
 
+mod links;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,28 +14,20 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::admin::{self, Probes, Pulse};
-use crate::cache::{Cache, Canary, Coherence, Embedded, Flight, Remote, Store, canary_key};
+use crate::cache::{Cache, Embedded, Store};
 use crate::clock;
-use crate::config::{Api, Config, Loaded, RedisConfig, SentinelConfig, StoreConfig, Tls};
+use crate::config::{Api, Config, Loaded, RedisConfig, SentinelConfig, StoreConfig};
 use crate::drain::Tasks;
 use crate::failover::{self, Phase};
 use crate::grpc::{
     self, Admit, BindError, CacheService, Draining, Health, Inflight, Listeners, Socket,
     StatusService, StatusSources, WatchService,
 };
-use crate::invalidation::{self, Directory, Hub, HubLimits, Intake, Proof};
-use crate::model::Master;
-use crate::near::{Capacity, Near};
+use crate::invalidation::{Hub, Proof};
 use crate::proto::v1::get_status_response as status;
-use crate::sentinel::{self, Election, WatchSettings};
 use crate::telemetry::Registry;
-use crate::upstream::{self, SessionSettings};
 
-/// How often the figures of the near cache are shown.
-const FIGURES: Duration = Duration::from_secs(1);
-
-/// So many polls of each Sentinel fit into the staleness bound, if that makes them more frequent.
-const POLLS_PER_BOUND: u32 = 4;
+use links::{hub, links, show_figures};
 
 /// How long the links get to end after the last call. Nothing is lost with them.
 const LINKS_GRACE: Duration = Duration::from_millis(500);
@@ -219,133 +213,29 @@ async fn remote(
     listeners: Listeners,
 ) -> Result<(Health, Serving), StartError> {
     let hub = hub(config, registry, floors);
-    let coherence = Coherence {
-        near: Arc::new(Near::<Flight>::new(Capacity(config.near.capacity))),
-        hub: hub.clone(),
-        directory: Arc::new(Directory::default()),
-        bound: config.near.staleness,
-        audit_every: config.near.audit_every as u64,
-    };
-    let canary = canary_key(&redis.prefix, rand::random());
-    let intake = Arc::new(Intake::new(
-        coherence.near.clone(),
-        hub.clone(),
-        coherence.directory.clone(),
-        canary.clone(),
-    ));
-    let settings = SessionSettings {
-        redis: redis.clone(),
-        tls: tls(redis.tls.as_ref())?,
-        tasks: floors.links.clone(),
-        metrics: Arc::new(registry.register(upstream::Metrics::register)),
-        slots: config.limits.inflight_calls,
-        tracker: intake.clone(),
-        bound: config.near.staleness,
-    };
-    let elections = match sentinel {
-        None => constant_election(redis),
-        Some(sentinel) => watch_sentinels(sentinel, config, registry, floors)?,
-    };
-    let (writer, lane) = upstream::lane();
-    let metrics = registry.register(failover::Metrics::register);
-    let follower = failover::start(
-        elections.clone(),
-        settings.clone(),
-        writer,
-        metrics,
-        &floors.links,
-    );
-    let near = coherence.clone();
-    let store = registry.register(|| {
-        Remote::new(
-            lane,
-            &redis.prefix,
-            config.caches.clone(),
-            coherence,
-            floors.links.clone(),
-        )
-    });
-    let watcher = Canary::new(&store, canary, &settings, intake.canary());
-    floors.links.spawn("canary", watcher.run());
-    show_figures(store.clone(), floors);
+    let links = links(redis, sentinel, config, registry, floors, hub.clone())?;
+    show_figures(links.store.clone(), floors);
     let cache = Arc::new(Cache::new(
-        store,
+        links.store,
         config.caches.clone(),
         config.limits.batch_bytes,
     ));
+    let coherence = links.coherence;
     let show: grpc::ShowNear = Arc::new(move || {
-        let base = near.near.standing().base;
-        grpc::show_near(&near.near.figures(), base, near.bound, clock::now())
+        let base = coherence.near.standing().base;
+        grpc::show_near(
+            &coherence.near.figures(),
+            base,
+            coherence.bound,
+            clock::now(),
+        )
     });
     let sources = match sentinel {
-        None => StatusSources::Redis(follower.clone(), show),
-        Some(_) => StatusSources::Sentinel(follower.clone(), elections, show),
+        None => StatusSources::Redis(links.follower.clone(), show),
+        Some(_) => StatusSources::Sentinel(links.follower.clone(), links.elections, show),
     };
     let health = open(cache, hub, sources, config, registry, floors, listeners).await?;
-    Ok((health, Some(follower)))
-}
-
-/// The hub, and the task that wakes its subscribers.
-fn hub(config: &Config, registry: &Registry, floors: &Floors) -> Arc<Hub> {
-    let limits = HubLimits {
-        subscribers: config.limits.subscribers,
-        records: config.limits.replay_events,
-        bound: config.near.staleness,
-    };
-    let metrics = registry.register(invalidation::Metrics::register);
-    let hub = Arc::new(Hub::new(limits, std::time::SystemTime::now(), metrics));
-    let pumped = hub.clone();
-    floors
-        .links
-        .spawn("hub", async move { pumped.pump().await });
-    hub
-}
-
-fn watch_sentinels(
-    sentinel: &SentinelConfig,
-    config: &Config,
-    registry: &Registry,
-    floors: &Floors,
-) -> Result<watch::Receiver<Election>, StartError> {
-    let metrics = registry.register(|| sentinel::Metrics::register(&sentinel.endpoints));
-    let often = config.near.staleness / POLLS_PER_BOUND;
-    let watch = WatchSettings {
-        sentinel: Arc::new(SentinelConfig {
-            poll_interval: sentinel.poll_interval.min(often),
-            ..sentinel.clone()
-        }),
-        tls: tls(sentinel.tls.as_ref())?,
-    };
-    Ok(sentinel::start(&watch, &floors.links, metrics))
-}
-
-fn show_figures(store: Remote, floors: &Floors) {
-    floors.links.spawn("figures", async move {
-        loop {
-            store.show();
-            tokio::time::sleep(FIGURES).await;
-        }
-    });
-}
-
-/// One Redis is its own majority.
-fn constant_election(redis: &RedisConfig) -> watch::Receiver<Election> {
-    let master = redis.endpoint.clone().map_or_else(
-        || {
-            Err(crate::model::Fault::not_applied(
-                crate::model::Cause::NoSession,
-                "no Redis address is configured",
-            ))
-        },
-        |endpoint| Ok(Master { endpoint, epoch: 0 }),
-    );
-    let (_, standing) = watch::channel(Election {
-        master,
-        named: None,
-        views: Arc::new([]),
-        settled: true,
-    });
-    standing
+    Ok((health, Some(links.follower)))
 }
 
 async fn open<S: Store>(
@@ -389,12 +279,6 @@ async fn open<S: Store>(
     )
     .await
     .map_err(|error| StartError::Defect(error.to_string()))
-}
-
-fn tls(tls: Option<&Tls>) -> Result<Option<Arc<tokio_rustls::rustls::ClientConfig>>, StartError> {
-    tls.map(crate::dial::tls_config)
-        .transpose()
-        .map_err(StartError::Tls)
 }
 
 fn probes(serving: &Serving, floors: &Floors) -> Probes {

@@ -46,3 +46,8 @@ pub mod grpc;
 
 // the composition root
 pub mod app;
+
+// whole histories of the pure rooms, by seed
+#[cfg(test)]
+#[path = "../tests/sim/mod.rs"]
+mod sim;

@@ -232,11 +232,7 @@ impl<S: Store> Cache<S> {
     ///
     /// # Errors
     /// See [`Fault`].
-    pub async fn clear(
-        &self,
-        call: Call,
-        cache: &CacheId,
-    ) -> Result<Written<Option<u64>>, Fault> {
+    pub async fn clear(&self, call: Call, cache: &CacheId) -> Result<Written<Option<u64>>, Fault> {
         call.write(self.store.clear(cache)).await
     }
 

@@ -87,7 +87,9 @@ async fn perform(arguments: &Arguments, environment: &Environment) -> Result<Ans
         Command::Status => session.status().await,
         Command::Health { service } => session.health(service).await,
         // These have been dealt with.
-        Command::Serve(_) | Command::CheckConfig(_) | Command::Watch { .. } => Ok(Answer::new(Exit::Usage, "")),
+        Command::Serve(_) | Command::CheckConfig(_) | Command::Watch { .. } => {
+            Ok(Answer::new(Exit::Usage, ""))
+        }
     }
 }
 

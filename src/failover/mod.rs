@@ -10,5 +10,7 @@ mod metrics;
 mod task;
 
 pub use machine::Phase;
+#[cfg(test)]
+pub(crate) use machine::{Action, Event, Machine};
 pub use metrics::Metrics;
 pub use task::{Follower, Status, start};

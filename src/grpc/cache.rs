@@ -213,7 +213,11 @@ impl<S: Store> CacheService<S> {
             .await
             .map_err(refused)?;
         let answer = v1::EvictManyResponse {
-            items: written.answer.into_iter().map(convert::evict_item).collect(),
+            items: written
+                .answer
+                .into_iter()
+                .map(convert::evict_item)
+                .collect(),
             token: convert::token(written.token),
         };
         Ok((answer, Outcome::Batch))

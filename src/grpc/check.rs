@@ -112,11 +112,34 @@ impl<'a, Admit: Fn(&CacheId) -> Result<(), String>> Checker<'a, Admit> {
             );
             return self.refuse("caches", problem);
         }
+        let tenant = Tenant::new(tenant).ok();
         let checked: Vec<Option<CacheName>> = names
             .iter()
-            .map(|name| self.cache(tenant, name).map(|cache| cache.name))
+            .enumerate()
+            .map(|(place, name)| self.watched_cache(place, tenant.clone(), name))
             .collect();
         checked.into_iter().collect()
+    }
+
+    fn watched_cache(
+        &mut self,
+        place: usize,
+        tenant: Option<Tenant>,
+        name: &str,
+    ) -> Option<CacheName> {
+        let field = format!("caches[{place}]");
+        let name = match CacheName::new(name) {
+            Ok(name) => name,
+            Err(error) => return self.refuse(&field, error.to_string()),
+        };
+        let cache = CacheId {
+            tenant: tenant?,
+            name,
+        };
+        match (self.admit)(&cache) {
+            Ok(()) => Some(cache.name),
+            Err(problem) => self.refuse(&field, problem),
+        }
     }
 
     /// The keys of a scope; none for all.

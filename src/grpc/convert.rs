@@ -6,7 +6,9 @@ use std::time::{Duration, SystemTime};
 
 use crate::cache::{IfAbsent, Written};
 use crate::config::{CachePolicy, Encoding};
-use crate::model::{CacheId, Fault, Freshness, Hit, Lookup, PutOutcome, Source, Token, TtlLookup, Value};
+use crate::model::{
+    CacheId, Fault, Freshness, Hit, Lookup, PutOutcome, Source, Token, TtlLookup, Value,
+};
 use crate::proto::v1;
 
 use super::metrics::Outcome;
@@ -134,9 +136,10 @@ fn not_stored(current: Option<crate::model::Version>) -> v1::put_response::NotSt
 pub(super) fn put(written: Written<PutOutcome>) -> (v1::PutResponse, Outcome) {
     use v1::put_response::Result;
     let (result, counted) = match written.answer {
-        PutOutcome::Stored(version) => {
-            (Result::Stored(stored(&version, written.token)), Outcome::Stored)
-        }
+        PutOutcome::Stored(version) => (
+            Result::Stored(stored(&version, written.token)),
+            Outcome::Stored,
+        ),
         PutOutcome::NotStored(current) => {
             (Result::NotStored(not_stored(current)), Outcome::NotStored)
         }
@@ -164,9 +167,10 @@ pub(super) fn put_item(
 pub(super) fn if_absent(written: Written<IfAbsent>) -> (v1::PutIfAbsentResponse, Outcome) {
     use v1::put_if_absent_response::Result;
     let (result, counted) = match written.answer {
-        IfAbsent::Stored(version) => {
-            (Result::Stored(stored(&version, written.token)), Outcome::Stored)
-        }
+        IfAbsent::Stored(version) => (
+            Result::Stored(stored(&version, written.token)),
+            Outcome::Stored,
+        ),
         IfAbsent::Existing(found) => (Result::Existing(hit(found)), Outcome::Existing),
     };
     let answer = v1::PutIfAbsentResponse {

@@ -36,7 +36,10 @@ pub struct WatchService {
 
 /// Whether a cache of that name may be used.
 #[derive(Clone)]
-pub struct Admit(pub Arc<dyn Fn(&CacheId) -> Result<(), String> + Send + Sync>);
+pub struct Admit(pub Arc<Judge>);
+
+/// One sentence that says why not.
+type Judge = dyn Fn(&CacheId) -> Result<(), String> + Send + Sync;
 
 impl std::fmt::Debug for Admit {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -98,7 +101,10 @@ impl v1::watch_server::Watch for WatchService {
         let result = self
             .subscribe(request.into_inner())
             .map(|subscription| (subscription, Outcome::Done));
-        let subscription = self.metrics.count(Method::Watch, began, result)?.into_inner();
+        let subscription = self
+            .metrics
+            .count(Method::Watch, began, result)?
+            .into_inner();
         let open = Some((subscription, self.stop.clone()));
         Ok(Response::new(Box::pin(stream::unfold(open, next))))
     }

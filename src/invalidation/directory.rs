@@ -137,9 +137,6 @@ mod tests {
             directory.note(format!("{name}::k").as_bytes(), &cache("", &name));
         }
         assert_eq!(directory.resolve(b"other::k"), Resolved::Unknown);
-        assert!(matches!(
-            directory.resolve(b"c7::k"),
-            Resolved::Entries(..)
-        ));
+        assert!(matches!(directory.resolve(b"c7::k"), Resolved::Entries(..)));
     }
 }

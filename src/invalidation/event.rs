@@ -120,8 +120,7 @@ impl Scope {
     }
 
     fn holds(&self, cache: &CacheId) -> bool {
-        self.tenant == cache.tenant
-            && (self.caches.is_empty() || self.caches.contains(&cache.name))
+        self.tenant == cache.tenant && (self.caches.is_empty() || self.caches.contains(&cache.name))
     }
 }
 

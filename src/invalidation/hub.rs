@@ -179,7 +179,13 @@ impl Hub {
         if let Some(reason) = reason {
             self.metrics.discontinuity(reason);
         }
-        Ok(Subscription::new(self.clone(), seat, scope, position, reason))
+        Ok(Subscription::new(
+            self.clone(),
+            seat,
+            scope,
+            position,
+            reason,
+        ))
     }
 
     /// What comes after a point, at most so many records; `None` if some of it is gone.

@@ -61,7 +61,8 @@ impl<F: Clone> Intake<F> {
         self.seen.subscribe()
     }
 
-    fn begin(
+    /// As [`Tracker::began`], at that time.
+    pub(crate) fn begin(
         &self,
         generation: u64,
         lineage: Lineage,
@@ -86,6 +87,18 @@ impl<F: Clone> Intake<F> {
                 master: master.endpoint.to_string(),
             });
         }
+    }
+
+    /// As [`Tracker::beat`], received at that time.
+    pub(crate) fn answered(&self, generation: u64, beat: Beat, now: Moment) -> bool {
+        let forwards = self.near.beat(generation, beat, now);
+        let standing = self.near.standing();
+        let proof = match standing.base {
+            Some(base) if standing.quarantine <= now => Proof::Until(base),
+            _ => Proof::Nothing,
+        };
+        self.hub.prove(proof);
+        forwards
     }
 
     /// One change for each cache that a run of keys belongs to, in order.
@@ -144,15 +157,7 @@ impl<F: Clone + std::fmt::Debug + Send + Sync + 'static> Tracker for Intake<F> {
     }
 
     fn beat(&self, generation: u64, sent: Moment, offset: u64) -> bool {
-        let now = clock::now();
-        let forwards = self.near.beat(generation, Beat { sent, offset }, now);
-        let standing = self.near.standing();
-        let proof = match standing.base {
-            Some(base) if standing.quarantine <= now => Proof::Until(base),
-            _ => Proof::Nothing,
-        };
-        self.hub.prove(proof);
-        forwards
+        self.answered(generation, Beat { sent, offset }, clock::now())
     }
 
     fn ended(&self, generation: u64) {

@@ -18,7 +18,10 @@ pub struct Metrics {
 impl Metrics {
     /// Registers with the recorder of the moment.
     pub fn register() -> Self {
-        describe_gauge!("vedetta_watch_subscribers", "Streams of Watch that are open");
+        describe_gauge!(
+            "vedetta_watch_subscribers",
+            "Streams of Watch that are open"
+        );
         describe_counter!(
             "vedetta_watch_dropped_total",
             "Subscribers that were ended because they did not take their events in time"

@@ -125,7 +125,10 @@ mod tests {
         assert_eq!(sequences(ring.after(2, 2)), Ok(vec![3, 4]));
         assert_eq!(sequences(ring.after(5, 10)), Ok(vec![]));
         assert_eq!(sequences(ring.after(u64::MAX, 10)), Ok(vec![]));
-        assert_eq!(sequences(Ok(ring.after_ignoring_gaps(0, 10))), Ok(vec![3, 4, 5]));
+        assert_eq!(
+            sequences(Ok(ring.after_ignoring_gaps(0, 10))),
+            Ok(vec![3, 4, 5])
+        );
     }
 
     #[test]

@@ -176,7 +176,10 @@ impl Lease {
         let (link, majority) = if generation == self.generation && self.live {
             (self.link(), self.majority.base())
         } else {
-            let past = self.past.iter().find(|past| past.generation == generation)?;
+            let past = self
+                .past
+                .iter()
+                .find(|past| past.generation == generation)?;
             (past.link, past.majority)
         };
         Some(self.bounded(link.max(filled), majority))

@@ -29,11 +29,12 @@
 mod entry;
 mod lease;
 mod mutant;
+mod serve;
 mod shard;
 mod stamp;
 mod store;
 
-pub use entry::{Fill, Found, Held, NearHit, ReadBack, Removal, REMOVALS};
+pub use entry::{Fill, Found, Held, NearHit, REMOVALS, ReadBack, Removal};
 pub use lease::{Beat, Lease, Majority, Standing};
 pub use mutant::Mutant;
 pub(crate) use mutant::breaks;

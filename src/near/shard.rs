@@ -67,6 +67,8 @@ pub(super) struct Flight<F> {
     pub(super) generation: u64,
     pub(super) owner: CacheId,
     pub(super) began: Moment,
+    /// How many pushes the stamp of its cache had had by then.
+    pub(super) pushes: u64,
     pub(super) handle: F,
 }
 

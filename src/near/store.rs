@@ -1,9 +1,9 @@
-//! The near cache as a whole: what may be served, what may be inserted, what a push takes away.
+//! The near cache as a whole: what may be inserted, and what a push takes away.
 //!
 //! Invariants: see the room (`near`). Locks are taken in the order lease, stamp, shard, and none is held while
 //! anything is waited for.
 //!
-//! Not here: clock, sockets, tasks.
+//! Not here: what may be served (`serve`); clock, sockets, tasks.
 
 use std::hash::BuildHasher;
 use std::sync::Arc;
@@ -14,9 +14,9 @@ use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
 use quick_cache::DefaultHashBuilder;
 
-use crate::model::{CacheId, Freshness, Lineage, Moment, Token};
+use crate::model::{CacheId, Lineage, Moment, Token};
 
-use super::entry::{Entry, Fill, Found, Held, NearHit, ReadBack, Removal};
+use super::entry::{Entry, Fill, Found, Held, ReadBack, Removal};
 use super::lease::{Beat, Lease, Majority, Standing};
 use super::mutant::{Mutant, breaks};
 use super::shard::{Flight, Removals, Shard, weight};
@@ -68,7 +68,7 @@ pub struct Figures {
 pub struct Near<F> {
     shards: Vec<Mutex<Shard<F>>>,
     hasher: DefaultHashBuilder,
-    lease: RwLock<Lease>,
+    pub(super) lease: RwLock<Lease>,
     stamps: Stamps,
     /// The number of the next fill.
     next: AtomicU64,
@@ -77,7 +77,7 @@ pub struct Near<F> {
     removals: Arc<Removals>,
     rejected: AtomicU64,
     capacity: u64,
-    broken: Option<Mutant>,
+    pub(super) broken: Option<Mutant>,
 }
 
 impl<F: Clone> Near<F> {
@@ -164,72 +164,12 @@ impl<F: Clone> Near<F> {
         self.stamps.all()
     }
 
-    /// The copy of a key, if it is provably fresh enough.
-    pub fn fresh(&self, key: &[u8], owner: &CacheId, want: Want, now: Moment) -> Option<NearHit> {
-        let lease = self.lease.read();
-        let standing = lease.standing();
-        if !standing.live || standing.quarantine > now {
-            return None;
-        }
-        let covered = |token: Token| lease.covers(token.lineage, token.offset);
-        if !want.token.is_none_or(covered) {
-            return None;
-        }
-        let mut shard = self.shard(key).lock();
-        let entry = shard.get(key).filter(|entry| entry.owner == *owner)?;
-        if entry.is_expired(now) {
-            shard.remove(key, Removal::Expired);
-            return None;
-        }
-        let current =
-            entry.generation == standing.generation || breaks(self.broken, Mutant::KeepOnReconnect);
-        let stamped = entry
-            .stamp
-            .as_ref()
-            .is_none_or(|(slot, mark)| slot.is(standing.generation, *mark));
-        if !current || !stamped || self.is_flushed(entry.number) {
-            return None;
-        }
-        let age = now.since(lease.proof(standing.generation, entry.filled)?);
-        (age <= want.bound).then(|| hit(entry, Freshness::Fresh, age, now))
-    }
-
-    /// The copy of a key, if it was current at most `max_age` ago and nobody has told that it changed.
-    pub fn stale(
-        &self,
-        key: &[u8],
-        owner: &CacheId,
-        max_age: Duration,
-        now: Moment,
-    ) -> Option<NearHit> {
-        let lease = self.lease.read();
-        let mut shard = self.shard(key).lock();
-        let entry = shard.get(key).filter(|entry| entry.owner == *owner)?;
-        let proof = lease.proof(entry.generation, entry.filled);
-        let gone = if entry.is_expired(now) {
-            Some(Removal::Expired)
-        } else if self.is_flushed(entry.number) || proof.is_none() {
-            Some(Removal::Outdated)
-        } else {
-            None
-        };
-        if let Some(why) = gone {
-            shard.remove(key, why);
-            return None;
-        }
-        let age = now.since(proof?);
-        let stamped = entry
-            .stamp
-            .as_ref()
-            .is_none_or(|(slot, mark)| slot.was(*mark));
-        (stamped && age <= max_age).then(|| hit(entry, Freshness::Stale, age, now))
-    }
-
     /// Joins a read of the key that began at most `join` ago, or becomes the one that reads.
     ///
     /// The token is registered here, before the caller looks for a session and sends anything: step 1 of the proof.
-    /// A read that a push has overtaken has lost its token and is not joined: whoever comes after an invalidation
-    /// does not get what was read before it.
+    /// A read that a push has overtaken has lost its token and is not joined, nor is one that began before the last
+    /// push for the stamp of its cache: whoever comes after an invalidation, or a clear, does not get what was read
+    /// before it.
     pub fn begin(
         &self,
         (key, owner, slot): (&Bytes, &CacheId, Option<&Arc<Slot>>),
@@ -245,6 +185,7 @@ impl<F: Clone> Near<F> {
             && standing.live
             && flight.generation == standing.generation
             && flight.owner == *owner
+            && flight.pushes == pushes
             && !self.is_flushed(flight.number)
             && join.is_some_and(|bound| now.since(flight.began) <= bound)
         {
@@ -261,6 +202,7 @@ impl<F: Clone> Near<F> {
                 generation: standing.generation,
                 owner: owner.clone(),
                 began: now,
+                pushes,
                 handle,
             },
         );
@@ -327,7 +269,7 @@ impl<F: Clone> Near<F> {
                 shard.flights.remove(&fill.key);
                 true
             }
-            _ => breaks(self.broken, Mutant::NoToken) || breaks(self.broken, Mutant::LateToken),
+            _ => breaks(self.broken, Mutant::NoToken),
         };
         let live = live && (same || breaks(self.broken, Mutant::OldGenerationFill));
         if !live {
@@ -413,21 +355,12 @@ impl<F: Clone> Near<F> {
         self.removals.get(why)
     }
 
-    fn is_flushed(&self, number: u64) -> bool {
+    pub(super) fn is_flushed(&self, number: u64) -> bool {
         number < self.floor.load(Ordering::Acquire)
     }
 
-    fn shard(&self, key: &[u8]) -> &Mutex<Shard<F>> {
+    pub(super) fn shard(&self, key: &[u8]) -> &Mutex<Shard<F>> {
         // The remainder of a division by the number of shards is one of them.
         &self.shards[(self.hasher.hash_one(key) % SHARDS as u64) as usize]
-    }
-}
-
-fn hit(entry: &Entry, freshness: Freshness, age: Duration, now: Moment) -> NearHit {
-    NearHit {
-        found: entry.found.clone(),
-        freshness,
-        age,
-        ttl: entry.ttl(now),
     }
 }

@@ -19,3 +19,8 @@ pub use metrics::Metrics;
 pub use task::{Election, start};
 pub use topology::SentinelView;
 pub use watcher::WatchSettings;
+#[cfg(test)]
+pub(crate) use {
+    reply::{Answer, Flags},
+    topology::Topology,
+};

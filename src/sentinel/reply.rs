@@ -173,16 +173,22 @@ mod tests {
     #[test]
     fn an_answer_without_address_or_epoch_is_no_answer() {
         let whole = fields(&[("config-epoch", "1")]);
-        let unknown =
-            read_answer(&"id".into(), "mymaster", None, &whole, Moment::START).expect_err("no such name");
+        let unknown = read_answer(&"id".into(), "mymaster", None, &whole, Moment::START)
+            .expect_err("no such name");
         assert_eq!(unknown.cause, Cause::MasterNameUnknown);
         for (address, master) in [
             (vec!["h".to_owned()], &whole),
             (vec!["h".to_owned(), "p".to_owned()], &whole),
             (vec!["h".to_owned(), "1".to_owned()], &HashMap::new()),
         ] {
-            let fault = read_answer(&"id".into(), "mymaster", Some(&address), master, Moment::START)
-                .expect_err("nonsense");
+            let fault = read_answer(
+                &"id".into(),
+                "mymaster",
+                Some(&address),
+                master,
+                Moment::START,
+            )
+            .expect_err("nonsense");
             assert_eq!(fault.cause, Cause::SentinelsUnreachable);
         }
     }

@@ -8,18 +8,21 @@ use crate::model::{Cause, Fault, Master};
 use super::batch::{Batch, Effect, Operation, Reply};
 
 /// Role, tracking, what became of it, history.
-pub(super) fn batch() -> Batch {
+pub(super) fn batch(tracking: bool) -> Batch {
     let mut batch = Batch::new(Operation::Greeting, Effect::Read);
     batch
         .command("ROLE", &[])
-        .command("CLIENT", &[b"TRACKING", b"ON"])
-        .command("CLIENT", &[b"TRACKINGINFO"])
         .command("INFO", &[b"replication"]);
+    if tracking {
+        batch
+            .command("CLIENT", &[b"TRACKING", b"ON"])
+            .command("CLIENT", &[b"TRACKINGINFO"]);
+    }
     batch
 }
 
-/// The replication id of a master that tracks what this connection reads.
-pub(super) fn read(replies: Vec<Reply>, master: &Master) -> Result<String, Fault> {
+/// The replication id of a master that, if asked to, tracks what this connection reads.
+pub(super) fn read(replies: Vec<Reply>, tracking: bool, master: &Master) -> Result<String, Fault> {
     let mut replies = replies.into_iter();
     master_offset(replies.next().as_ref(), master)?;
     let refused = |fault: Fault, what: &str| {
@@ -29,31 +32,28 @@ pub(super) fn read(replies: Vec<Reply>, master: &Master) -> Result<String, Fault
         );
         Fault::not_applied(fault.cause, detail)
     };
+    let history = match replies.next() {
+        Some(Reply::Bytes(text)) => replication_id(&String::from_utf8_lossy(&text)),
+        Some(Reply::Failed(fault)) => return Err(refused(fault, "INFO")),
+        _ => None,
+    };
+    let history = history.ok_or_else(|| shapeless("INFO"))?;
+    if !tracking {
+        return Ok(history);
+    }
     if let Some(Reply::Failed(fault)) = replies.next() {
         return Err(refused(fault, "CLIENT TRACKING"));
     }
     match replies.next() {
-        Some(Reply::Map(fields)) if is_default_mode(&fields) => {}
-        Some(Reply::Failed(fault)) => return Err(refused(fault, "CLIENT TRACKINGINFO")),
-        _ => {
-            return Err(Fault::not_applied(
-                Cause::RedisRefused,
-                format!(
-                    "{} does not track what it is asked for; is there a proxy in between?",
-                    master.endpoint
-                ),
-            ));
-        }
-    }
-    match replies.next() {
-        Some(Reply::Bytes(text)) => replication_id(&String::from_utf8_lossy(&text)).ok_or_else(|| {
-            Fault::not_applied(
-                Cause::RedisRefused,
-                format!("{} does not tell its replication id", master.endpoint),
-            )
-        }),
-        Some(Reply::Failed(fault)) => Err(refused(fault, "INFO")),
-        _ => Err(shapeless("INFO")),
+        Some(Reply::Map(fields)) if is_default_mode(&fields) => Ok(history),
+        Some(Reply::Failed(fault)) => Err(refused(fault, "CLIENT TRACKINGINFO")),
+        _ => Err(Fault::not_applied(
+            Cause::RedisRefused,
+            format!(
+                "{} does not track what it is asked to; is there a proxy in between?",
+                master.endpoint
+            ),
+        )),
     }
 }
 
@@ -123,18 +123,18 @@ mod tests {
     fn replies(flags: Vec<Reply>) -> Vec<Reply> {
         vec![
             Reply::Array(vec![text("master"), Reply::Int(7), Reply::Array(vec![])]),
+            text("# Replication\r\nrole:master\r\nmaster_replid:abc\r\nmaster_replid2:def\r\n"),
             text("OK"),
             Reply::Map(vec![
                 (text("flags"), Reply::Array(flags)),
                 (text("redirect"), Reply::Int(0)),
             ]),
-            text("# Replication\r\nrole:master\r\nmaster_replid:abc\r\nmaster_replid2:def\r\n"),
         ]
     }
 
     #[test]
     fn a_master_that_tracks_tells_its_history() {
-        let history = read(replies(vec![text("on")]), &master());
+        let history = read(replies(vec![text("on")]), true, &master());
         assert_eq!(history.as_deref(), Ok("abc"));
     }
 
@@ -146,7 +146,7 @@ mod tests {
             vec![text("on"), text("noloop")],
             vec![text("on"), text("bcast")],
         ] {
-            let fault = read(replies(flags), &master()).expect_err("refused");
+            let fault = read(replies(flags), true, &master()).expect_err("refused");
             assert_eq!(fault.cause, Cause::RedisRefused);
         }
     }
@@ -155,7 +155,7 @@ mod tests {
     fn a_replica_is_no_master() {
         let mut replies = replies(vec![text("on")]);
         replies[0] = Reply::Array(vec![text("slave"), text("10.0.0.2"), Reply::Int(6379)]);
-        let fault = read(replies, &master()).expect_err("refused");
+        let fault = read(replies, true, &master()).expect_err("refused");
         assert_eq!(fault.cause, Cause::NotAMaster);
     }
 
@@ -163,8 +163,8 @@ mod tests {
     fn a_refused_command_names_the_remedy() {
         let mut replies = replies(vec![text("on")]);
         let noperm = Fault::not_applied(Cause::RedisPermissionDenied, "NOPERM");
-        replies[1] = Reply::Failed(noperm);
-        let fault = read(replies, &master()).expect_err("refused");
+        replies[2] = Reply::Failed(noperm);
+        let fault = read(replies, true, &master()).expect_err("refused");
         assert_eq!(fault.cause, Cause::RedisPermissionDenied);
         assert!(fault.detail.contains("+@connection"), "{}", fault.detail);
     }

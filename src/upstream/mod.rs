@@ -7,12 +7,15 @@
 //! Not here: which node to dial and when (`failover`), what the commands mean (`cache::remote`).
 
 mod batch;
+mod ending;
 mod error;
 mod greeting;
+mod heartbeat;
 mod lane;
 mod metrics;
 mod session;
 mod tracker;
+mod traffic;
 
 pub use batch::{Batch, Effect, Operation, Reply, Script};
 pub use lane::{Lane, LaneWriter, lane};

@@ -1,7 +1,7 @@
 //! One connection to one master, from ROLE check to end.
 //!
 //! Invariants: a session that was opened has answered ROLE = master, its node tracks what it reads in default mode
-//! (not BCAST, not NOLOOP, not REDIRECT), and the lineage of its node is known. It ends once, for one reason, and
+//! (not BCAST, not NOLOOP, not REDIRECT) if that was asked for, and the lineage of its node is known. It ends once, for one reason, and
 //! never comes back: the link broke, the heartbeat stayed unanswered, the node turned out to be a replica, its pushes
 //! stopped, or failover retired it. Ending tells the tracker first and then wakes whoever waits for it.
 //!
@@ -11,35 +11,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use redis::aio::{ConnectionLike, MultiplexedConnection};
-use redis::{
-    AsyncConnectionConfig, ProtocolVersion, PushInfo, PushKind, RedisConnectionInfo, Value,
-};
+use redis::{AsyncConnectionConfig, ProtocolVersion, RedisConnectionInfo, Value};
 use secrecy::ExposeSecret;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use tokio::time::Instant;
 use tokio_rustls::rustls::ClientConfig;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::clock;
 use crate::config::{Credentials, RedisConfig};
 use crate::dial::dial;
 use crate::drain::Tasks;
 use crate::model::{Cause, Endpoint, Fault, Lineage, Master, Token};
 
-use super::batch::{Batch, Effect, Operation, Reply};
+use super::batch::{Batch, Effect, Reply};
+use super::ending::{Ending, on_push};
 use super::error::{classify, is_missing_script};
 use super::greeting;
+use super::heartbeat;
 use super::metrics::Metrics;
-use super::tracker::{Tracker, pushed_keys};
-
-/// Time between the answer to a heartbeat and the next one, at most. The proof of the link is one to two of them old.
-const HEARTBEAT: Duration = Duration::from_millis(100);
-
-/// So many heartbeats fit into the staleness bound, if that makes them more frequent.
-const HEARTBEATS_PER_BOUND: u32 = 6;
-
-/// A session whose heartbeat is not answered for that long is ended.
-const HEARTBEAT_LIMIT: Duration = Duration::from_secs(2);
+use super::tracker::Tracker;
+use super::traffic::{Counting, Received};
 
 /// How many batches may queue for the socket before callers wait.
 const PIPELINE_BUFFER: usize = 1024;
@@ -62,43 +53,25 @@ pub struct SessionSettings {
     pub slots: usize,
     /// Who hears of pushes and heartbeats.
     pub tracker: Arc<dyn Tracker>,
+    /// Whether the node is to track what is read.
+    pub tracking: bool,
     /// How old the proof of the link may become.
     pub bound: Duration,
-}
-
-/// How a session ends: told once.
-#[derive(Debug)]
-struct Ending {
-    state: watch::Sender<Ended>,
-    tracker: Arc<dyn Tracker>,
-    generation: u64,
-}
-
-impl Ending {
-    fn end(&self, cause: Cause, detail: String) {
-        self.state.send_if_modified(|state| {
-            let first = state.is_none();
-            if first {
-                self.tracker.ended(self.generation);
-                *state = Some(Fault::not_applied(cause, detail));
-            }
-            first
-        });
-    }
 }
 
 /// An open connection to a master.
 #[derive(Debug)]
 pub struct Session {
-    master: Master,
-    generation: u64,
+    pub(super) master: Master,
+    pub(super) generation: u64,
     connection: MultiplexedConnection,
     lineage: Lineage,
-    ending: Arc<Ending>,
+    pub(super) ending: Arc<Ending>,
     slots: Arc<Semaphore>,
     tasks: Tasks,
     metrics: Arc<Metrics>,
-    interval: Duration,
+    pub(super) interval: Duration,
+    pub(super) received: Received,
     // The driver owns the socket: dropping the session closes it.
     _driver: AbortOnDropHandle<()>,
 }
@@ -154,6 +127,7 @@ impl Session {
             .set_response_timeout(Some(redis.command_timeout))
             .set_pipeline_buffer_size(PIPELINE_BUFFER)
             .set_push_sender(on_push);
+        let (stream, received) = Counting::new(stream);
         let (connection, driver) = MultiplexedConnection::new_with_config(
             &credentials(&redis.credentials),
             stream,
@@ -180,17 +154,18 @@ impl Session {
             slots: Arc::new(Semaphore::new(settings.slots)),
             tasks: settings.tasks.clone(),
             metrics: settings.metrics.clone(),
-            interval: HEARTBEAT.min(settings.bound / HEARTBEATS_PER_BOUND),
+            interval: heartbeat::interval(settings.bound),
+            received,
             _driver: AbortOnDropHandle::new(driver),
         };
-        session.lineage = session.greet().await?;
+        session.lineage = session.greet(settings.tracking).await?;
         Ok(Arc::new(session))
     }
 
     /// Checks the role, has the node track what is read here, and asks for the lineage.
-    async fn greet(&self) -> Result<Lineage, Fault> {
-        let replies = self.run(&greeting::batch()).await?;
-        let history = greeting::read(replies, &self.master)?;
+    async fn greet(&self, tracking: bool) -> Result<Lineage, Fault> {
+        let replies = self.run(&greeting::batch(tracking)).await?;
+        let history = greeting::read(replies, tracking, &self.master)?;
         Ok(Lineage::new(self.master.epoch, &history))
     }
 
@@ -274,7 +249,7 @@ impl Session {
         })
     }
 
-    async fn run(&self, batch: &Batch) -> Result<Vec<Reply>, Fault> {
+    pub(super) async fn run(&self, batch: &Batch) -> Result<Vec<Reply>, Fault> {
         if let Some(fault) = self.ended() {
             return Err(Fault::not_applied(Cause::NoSession, fault.detail));
         }
@@ -320,89 +295,12 @@ impl Session {
         })
     }
 
-    /// Heartbeats until the session ends.
-    pub async fn keep_alive(&self) {
-        let mut last_answer = Instant::now();
-        while self.ended().is_none() {
-            tokio::select! {
-                () = tokio::time::sleep(self.interval) => {}
-                _ = self.wait_ended() => return,
-            }
-            let limit = HEARTBEAT_LIMIT.saturating_sub(last_answer.elapsed());
-            match tokio::time::timeout(limit, self.beat()).await {
-                Ok(Ok(())) => last_answer = Instant::now(),
-                Ok(Err(fault)) if matches!(fault.cause, Cause::NotAMaster | Cause::LineageChanged) => {
-                    self.end(fault.cause, fault.detail);
-                }
-                // A busy or loading node answers; only silence ends the session.
-                Ok(Err(fault)) if matches!(fault.cause, Cause::RedisBusy | Cause::RedisLoading) => {
-                    last_answer = Instant::now();
-                }
-                Ok(Err(_)) if last_answer.elapsed() < HEARTBEAT_LIMIT => {}
-                Ok(Err(_)) | Err(_) => self.end(
-                    Cause::RedisUnreachable,
-                    format!(
-                        "{} has not answered for {HEARTBEAT_LIMIT:?}",
-                        self.master.endpoint
-                    ),
-                ),
-            }
-        }
-    }
-
-    /// One heartbeat: ROLE. Its time is taken before it is queued; it is told before the next one is sent.
-    async fn beat(&self) -> Result<(), Fault> {
-        let mut batch = Batch::new(Operation::Heartbeat, Effect::Read);
-        batch.command("ROLE", &[]);
-        let sent = clock::now();
-        let reply = self.run(&batch).await?.into_iter().next();
-        let offset = greeting::master_offset(reply.as_ref(), &self.master)?;
-        if self.ending.tracker.beat(self.generation, sent, offset) {
-            return Ok(());
-        }
-        Err(Fault::not_applied(
-            Cause::LineageChanged,
-            format!("the replication offset of {} went back", self.master.endpoint),
-        ))
-    }
-
     /// Evidence in an answer: a node that refuses writes as a replica, or no longer knows us, ends the session.
     fn observe(&self, fault: &Fault) {
         self.metrics.failed(fault.cause);
         if matches!(fault.cause, Cause::NotAMaster | Cause::RedisAuthFailed) {
             self.end(fault.cause, fault.detail.clone());
         }
-    }
-}
-
-/// What the driver calls for every push, in wire order and before the reply behind it wakes anybody.
-fn on_push(
-    ending: &Arc<Ending>,
-    endpoint: &Endpoint,
-    metrics: &Arc<Metrics>,
-) -> impl Fn(PushInfo) -> Result<(), redis::aio::SendError> + Send + Sync + 'static {
-    let (ending, endpoint, metrics) = (ending.clone(), endpoint.clone(), metrics.clone());
-    move |push: PushInfo| {
-        match push.kind {
-            PushKind::Invalidate => match pushed_keys(&push.data) {
-                Some(keys) => {
-                    let (began, count) = (Instant::now(), keys.len());
-                    let (tracker, generation) = (&ending.tracker, ending.generation);
-                    tracker.invalidated(generation, &mut keys.into_iter());
-                    metrics.pushed(count, began.elapsed().as_secs_f64());
-                }
-                None => {
-                    metrics.pushed_all();
-                    ending.tracker.flushed(ending.generation);
-                }
-            },
-            PushKind::Disconnection => ending.end(
-                Cause::RedisUnreachable,
-                format!("{endpoint} closed the connection"),
-            ),
-            _ => {}
-        }
-        Ok(())
     }
 }
 

@@ -2,6 +2,8 @@
 //!
 //! Not here: the table of behaviour, which has a client of its own that knows no generated code.
 
+pub(crate) mod timed;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 

@@ -204,7 +204,7 @@ fn without_a_master_probes_stay_green() {
 /// What the README asks of an ACL is enough, and is what it says.
 #[test]
 fn the_acl_of_the_readme_is_enough() {
-    const RULE: &str = "+@read +@write +@scripting +@connection -@dangerous +role +time";
+    const RULE: &str = "+@read +@write +@scripting +@connection -@dangerous +role +info +time";
     let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md"));
     assert!(readme.expect("README").contains(RULE));
     let redis = Redis::start(&RedisOptions {

@@ -86,12 +86,7 @@ fn now() -> Now {
 }
 
 impl Store for Embedded {
-    async fn get(
-        &self,
-        cache: &CacheId,
-        keys: &[Key],
-        read: Read,
-    ) -> Result<Items<Lookup>, Fault> {
+    async fn get(&self, cache: &CacheId, keys: &[Key], read: Read) -> Result<Items<Lookup>, Fault> {
         if let Consistency::AtLeast(token) = read.consistency
             && token.lineage != self.lineage
         {

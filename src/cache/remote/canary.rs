@@ -78,6 +78,7 @@ impl Canary {
             settings: SessionSettings {
                 slots: 1,
                 tracker: Arc::new(Untracked),
+                tracking: false,
                 ..settings.clone()
             },
             seen,
@@ -164,7 +165,10 @@ impl Canary {
         let lifetime = LIFETIME.as_millis().to_string();
         let mut batch = Batch::new(Operation::Canary, Effect::Write);
         let count = self.count.to_string();
-        batch.command("SET", &[&self.key, count.as_bytes(), b"PX", lifetime.as_bytes()]);
+        batch.command(
+            "SET",
+            &[&self.key, count.as_bytes(), b"PX", lifetime.as_bytes()],
+        );
         match writer.execute(batch).await.ok()?.pop()? {
             Reply::Bytes(_) => Some(()),
             _ => None,

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use metrics::{
-    Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge,
-    histogram,
+    Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram,
+    gauge, histogram,
 };
 use parking_lot::{Mutex, RwLock};
 
@@ -90,13 +90,23 @@ impl Metrics {
             capacity: gauge!("vedetta_near_capacity_bytes"),
             removed: REMOVALS
                 .iter()
-                .map(|(why, name)| (*why, counter!("vedetta_near_removed_total", "reason" => *name)))
+                .map(|(why, name)| {
+                    (
+                        *why,
+                        counter!("vedetta_near_removed_total", "reason" => *name),
+                    )
+                })
                 .collect(),
             lease: gauge!("vedetta_near_lease_remaining_seconds"),
             staleness: histogram!("vedetta_staleness_seconds"),
             audits: Verdict::ALL
                 .iter()
-                .map(|(verdict, name)| (*verdict, counter!("vedetta_audits_total", "result" => *name)))
+                .map(|(verdict, name)| {
+                    (
+                        *verdict,
+                        counter!("vedetta_audits_total", "result" => *name),
+                    )
+                })
                 .collect(),
             losses: counter!("vedetta_data_losses_total"),
         }

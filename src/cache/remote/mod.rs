@@ -11,6 +11,7 @@
 //! Not here: which node is the master (`failover`); what may be served from the near cache (`near`).
 
 mod audit;
+mod batch_reader;
 mod canary;
 mod expiry;
 mod flight;
@@ -93,7 +94,13 @@ impl Remote {
         let scripts = Arc::new(Scripts::new());
         let near = coherence.near.clone();
         Self(Arc::new(Core {
-            sweeper: Sweeper::new(lane.clone(), layout.clone(), scripts.clone(), near, tasks.clone()),
+            sweeper: Sweeper::new(
+                lane.clone(),
+                layout.clone(),
+                scripts.clone(),
+                near,
+                tasks.clone(),
+            ),
             lane,
             rules,
             layout,
@@ -162,12 +169,7 @@ impl Core {
 }
 
 impl Store for Remote {
-    async fn get(
-        &self,
-        cache: &CacheId,
-        keys: &[Key],
-        read: Read,
-    ) -> Result<Items<Lookup>, Fault> {
+    async fn get(&self, cache: &CacheId, keys: &[Key], read: Read) -> Result<Items<Lookup>, Fault> {
         match keys {
             [] => Ok(Vec::new()),
             [key] => Ok(vec![self.0.get(cache, key, read).await]),

@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::backoff::Backoff;
@@ -21,7 +20,7 @@ use crate::model::{
 use crate::near::{Begin, Fill, Found, NearHit, ReadBack, Slot, Want};
 use crate::upstream::Session;
 
-use super::super::store::{Items, Read, other_lineage, too_large};
+use super::super::store::{Read, other_lineage};
 use super::Core;
 use super::flight::{Flight, Landed, Landing, Pilot, flight};
 use super::read::Seen;
@@ -35,21 +34,21 @@ const MARGIN: Duration = Duration::from_millis(20);
 /// What a read asks for, in the terms of the near cache.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Terms {
-    want: Want,
+    pub(super) want: Want,
     /// The oldest answer that will do if there is none that is fresh.
-    stale: Option<Duration>,
+    pub(super) stale: Option<Duration>,
     /// How long ago a read that is joined may have begun.
     join: Option<Duration>,
-    until: Instant,
+    pub(super) until: Instant,
 }
 
 impl Terms {
     /// `None` for a read that goes past the near cache.
-    fn new(read: &Read, bound: Duration) -> Option<Self> {
+    pub(super) fn new(read: &Read, bound: Duration) -> Option<Self> {
         let latest = Instant::now() + LONGEST_WAIT;
-        let until = read
-            .deadline
-            .map_or(latest, |at| at.checked_sub(MARGIN).unwrap_or(at).min(latest));
+        let until = read.deadline.map_or(latest, |at| {
+            at.checked_sub(MARGIN).unwrap_or(at).min(latest)
+        });
         let fresh = |bound, token: Option<Token>, stale| Self {
             want: Want { bound, token },
             stale,
@@ -76,7 +75,7 @@ pub(super) struct Place {
 }
 
 /// How a key is read.
-enum Boarding {
+pub(super) enum Boarding {
     /// Somebody else reads it.
     Joined(Flight),
     /// This call does.
@@ -94,31 +93,50 @@ impl Core {
         let Some(terms) = Terms::new(&read, self.coherence.bound) else {
             return self.ask(cache, key, &read).await;
         };
-        if let Some(hit) = self.from_near(cache, &entry, &terms, clock::now()) {
+        if let Some(hit) = self.near_answer(cache, &entry, &terms, clock::now()) {
             return Ok(hit);
         }
         let place = self.place(cache, entry);
         if !self.is_proven(clock::now())
-            && let Some(stale) = self.from_past(&place, &terms, clock::now())
+            && let Some(stale) = self.old_answer(&place, &terms, clock::now())
         {
             self.refresh(&place);
             return Ok(stale);
         }
         let mut backoff = Backoff::new();
         loop {
+            let generation = self.coherence.near.standing().generation;
             let fault = match self.board_and_land(&place, &terms).await {
                 Ok(landed) => return Ok(self.landed(&landed, clock::now())),
                 Err(fault) => fault,
             };
-            if let Some(stale) = self.from_past(&place, &terms, clock::now()) {
+            if let Some(stale) = self.old_answer(&place, &terms, clock::now()) {
                 return Ok(stale);
             }
-            if !passes(&fault) || Instant::now() >= terms.until {
-                return Err(fault);
-            }
-            let again = Instant::now() + backoff.next_delay();
-            tokio::time::sleep_until(again.min(terms.until)).await;
+            self.wait_to_retry(generation, fault, &terms, &mut backoff)
+                .await?;
         }
+    }
+
+    /// Waits before another attempt; a read whose session still stands is not repeated, whatever it failed with.
+    ///
+    /// # Errors
+    /// The fault, where another attempt would not help.
+    pub(super) async fn wait_to_retry(
+        &self,
+        generation: u64,
+        fault: Fault,
+        terms: &Terms,
+        backoff: &mut Backoff,
+    ) -> Result<(), Fault> {
+        let stands = |session: &Arc<Session>| session.generation() == generation;
+        let same = self.lane.session().is_ok_and(|session| stands(&session));
+        if same || !passes(&fault) || Instant::now() >= terms.until {
+            return Err(fault);
+        }
+        let again = Instant::now() + backoff.next_delay();
+        tokio::time::sleep_until(again.min(terms.until)).await;
+        Ok(())
     }
 
     /// Waits for a session and for one read on it.
@@ -158,7 +176,7 @@ impl Core {
         }
     }
 
-    fn board(&self, place: &Place, join: Option<Duration>) -> Boarding {
+    pub(super) fn board(&self, place: &Place, join: Option<Duration>) -> Boarding {
         // Before any read is sent, so that no push for it can be told to nobody.
         self.coherence.directory.note(&place.entry, &place.cache);
         let (pilot, flight) = flight();
@@ -227,161 +245,8 @@ impl Core {
         }
     }
 
-    /// Several entries: those that the near cache does not have are read in one batch.
-    pub(super) async fn get_many(
-        self: &Arc<Self>,
-        cache: &CacheId,
-        keys: &[Key],
-        read: Read,
-    ) -> Result<Items<Lookup>, Fault> {
-        let Some(terms) = Terms::new(&read, self.coherence.bound) else {
-            return self.ask_many(cache, keys, &read).await;
-        };
-        let now = clock::now();
-        let mut left = read.budget;
-        let mut answers: Vec<Option<Result<Lookup, Fault>>> = Vec::with_capacity(keys.len());
-        let mut missing = Vec::new();
-        for key in keys {
-            let entry = self.layout.entry(cache, key);
-            let hit = self.from_near(cache, &entry, &terms, now);
-            if hit.is_none() {
-                missing.push((answers.len(), key.clone(), entry));
-            }
-            answers.push(hit.map(|hit| within(&mut left, hit)));
-        }
-        if !missing.is_empty() {
-            let found = self.land_many(cache, &missing, &terms, left).await?;
-            for ((at, ..), landing) in missing.iter().zip(found) {
-                answers[*at] = Some(landing);
-            }
-        }
-        Ok(answers
-            .into_iter()
-            .map(|answer| answer.unwrap_or_else(|| Err(too_large())))
-            .collect())
-    }
-
-    async fn land_many(
-        self: &Arc<Self>,
-        cache: &CacheId,
-        missing: &[(usize, Key, Bytes)],
-        terms: &Terms,
-        left: u64,
-    ) -> Result<Items<Lookup>, Fault> {
-        let mut backoff = Backoff::new();
-        loop {
-            let fault = match self.read_missing(cache, missing, terms, left).await {
-                Ok(found) => return Ok(found),
-                Err(fault) => fault,
-            };
-            let now = clock::now();
-            let old: Option<Vec<Lookup>> = missing
-                .iter()
-                .map(|(_, _, entry)| self.from_past(&self.place(cache, entry.clone()), terms, now))
-                .collect();
-            if let Some(old) = old {
-                let mut left = left;
-                return Ok(old.into_iter().map(|hit| within(&mut left, hit)).collect());
-            }
-            if !passes(&fault) || Instant::now() >= terms.until {
-                return Err(fault);
-            }
-            let again = Instant::now() + backoff.next_delay();
-            tokio::time::sleep_until(again.min(terms.until)).await;
-        }
-    }
-
-    /// One batch for all of them, under a token each, in a task of its own: the tokens outlive a caller that is gone.
-    /// They do not join others, because a batch answers as one.
-    async fn read_missing(
-        self: &Arc<Self>,
-        cache: &CacheId,
-        missing: &[(usize, Key, Bytes)],
-        terms: &Terms,
-        left: u64,
-    ) -> Result<Items<Lookup>, Fault> {
-        let until = if terms.stale.is_some() {
-            Instant::now()
-        } else {
-            terms.until
-        };
-        let session = self.lane.ready(until).await?;
-        if let Some(token) = terms.want.token
-            && token.lineage != session.lineage()
-        {
-            return Err(other_lineage());
-        }
-        drop(session);
-        let mut fills = Vec::with_capacity(missing.len());
-        let mut keys = Vec::with_capacity(missing.len());
-        for (_, key, entry) in missing {
-            if let Boarding::Leads(fill, pilot, _) = self.board(&self.place(cache, entry.clone()), None)
-            {
-                fills.push((fill, pilot));
-                keys.push(key.clone());
-            }
-        }
-        let (answer, answered) = oneshot::channel();
-        let (core, cache) = (self.clone(), cache.clone());
-        self.tasks.spawn("fill many", async move {
-            // A caller that is gone does not read it.
-            let _ = answer.send(core.fill_many(&cache, &keys, fills, left).await);
-        });
-        answered.await.unwrap_or_else(|_| {
-            let detail = "this vedetta is stopping";
-            Err(Fault::not_applied(Cause::ShuttingDown, detail))
-        })
-    }
-
-    async fn fill_many(
-        &self,
-        cache: &CacheId,
-        keys: &[Key],
-        fills: Vec<(Fill, Pilot)>,
-        left: u64,
-    ) -> Result<Items<Lookup>, Fault> {
-        let near = &self.coherence.near;
-        let read = async {
-            let session = self.lane.session()?;
-            let sent = clock::now();
-            let seen = self.read_many(&session, cache, keys, left).await?;
-            Ok((session.generation(), sent, seen))
-        };
-        let (generation, sent, seen) = match read.await {
-            Ok(read) => read,
-            Err(fault) => {
-                for (fill, _) in &fills {
-                    near.abandon(fill);
-                }
-                return Err(fault);
-            }
-        };
-        let received = clock::now();
-        let take_in = |((fill, pilot), seen): ((Fill, Pilot), Result<Seen, Fault>)| {
-            let seen = seen.inspect_err(|_| near.abandon(&fill))?;
-            let read = ReadBack {
-                found: seen.found,
-                mark: seen.mark,
-                ttl: seen.ttl,
-                sent,
-                received,
-                generation,
-            };
-            near.complete(fill, &read);
-            let landed = Arc::new(Landed {
-                found: read.found,
-                ttl: read.ttl,
-                sent,
-                generation,
-            });
-            pilot.land(Ok(landed.clone()));
-            Ok(self.landed(&landed, received))
-        };
-        Ok(fills.into_iter().zip(seen).map(take_in).collect())
-    }
-
     /// The answer of the near cache, and its share in the figures.
-    fn from_near(
+    pub(super) fn near_answer(
         self: &Arc<Self>,
         cache: &CacheId,
         entry: &Bytes,
@@ -402,7 +267,7 @@ impl Core {
     }
 
     /// An old answer, for whoever takes one.
-    fn from_past(&self, place: &Place, terms: &Terms, now: Moment) -> Option<Lookup> {
+    pub(super) fn old_answer(&self, place: &Place, terms: &Terms, now: Moment) -> Option<Lookup> {
         let near = &self.coherence.near;
         let hit = near.stale(&place.entry, &place.cache, terms.stale?, now)?;
         self.metrics.of(&place.cache).stale();
@@ -426,7 +291,10 @@ impl Core {
             Found::Present(value, version) => Lookup::Hit(Hit {
                 value: value.clone(),
                 version: version.clone(),
-                ttl: landed.ttl,
+                // A flight that was joined may have asked a while ago.
+                ttl: landed
+                    .ttl
+                    .map(|ttl| ttl.saturating_sub(now.since(landed.sent))),
                 source: Source::Master,
                 freshness,
                 age_bound: now.since(proof),
@@ -444,32 +312,18 @@ impl Core {
     }
 
     /// What the master says to this call alone.
-    async fn ask(self: &Arc<Self>, cache: &CacheId, key: &Key, read: &Read) -> Result<Lookup, Fault> {
+    async fn ask(
+        self: &Arc<Self>,
+        cache: &CacheId,
+        key: &Key,
+        read: &Read,
+    ) -> Result<Lookup, Fault> {
         let session = self.session_for(read).await?;
         let place = self.place(cache, self.layout.entry(cache, key));
         self.coherence.directory.note(&place.entry, cache);
         let sent = clock::now();
         let seen = self.read_alone(&session, &place).await?;
         Ok(self.answer(&session, sent, seen))
-    }
-
-    async fn ask_many(
-        self: &Arc<Self>,
-        cache: &CacheId,
-        keys: &[Key],
-        read: &Read,
-    ) -> Result<Items<Lookup>, Fault> {
-        let session = self.session_for(read).await?;
-        if let Some(key) = keys.first() {
-            let entry = self.layout.entry(cache, key);
-            self.coherence.directory.note(&entry, cache);
-        }
-        let sent = clock::now();
-        let seen = self.read_many(&session, cache, keys, read.budget).await?;
-        Ok(seen
-            .into_iter()
-            .map(|seen| Ok(self.answer(&session, sent, seen?)))
-            .collect())
     }
 
     pub(super) fn answer(&self, session: &Session, sent: Moment, seen: Seen) -> Lookup {
@@ -482,11 +336,11 @@ impl Core {
         self.landed(&landed, clock::now())
     }
 
-    async fn session_for(&self, read: &Read) -> Result<Arc<Session>, Fault> {
+    pub(super) async fn session_for(&self, read: &Read) -> Result<Arc<Session>, Fault> {
         let latest = Instant::now() + LONGEST_WAIT;
-        let until = read
-            .deadline
-            .map_or(latest, |at| at.checked_sub(MARGIN).unwrap_or(at).min(latest));
+        let until = read.deadline.map_or(latest, |at| {
+            at.checked_sub(MARGIN).unwrap_or(at).min(latest)
+        });
         self.lane.ready(until).await
     }
 }
@@ -515,14 +369,4 @@ fn lookup(hit: NearHit) -> Lookup {
             age_bound: hit.age,
         }),
     }
-}
-
-/// Takes the size of an answer from what is left, or refuses it.
-fn within(left: &mut u64, lookup: Lookup) -> Result<Lookup, Fault> {
-    if let Lookup::Hit(hit) = &lookup {
-        *left = left
-            .checked_sub(hit.value.len() as u64)
-            .ok_or_else(too_large)?;
-    }
-    Ok(lookup)
 }

@@ -93,6 +93,7 @@ fn code_of(reason: &str) -> &'static str {
         "INVALID_REQUEST" => "INVALID_ARGUMENT",
         "CAPABILITY_MISSING" => "UNIMPLEMENTED",
         "STORE_FULL" | "REDIS_OUT_OF_MEMORY" | "OVERLOADED" => "RESOURCE_EXHAUSTED",
+        "LINEAGE_CHANGED" => "FAILED_PRECONDITION",
         "DEADLINE" => "DEADLINE_EXCEEDED",
         "OUTCOME_UNKNOWN" => "UNKNOWN",
         "INTERNAL" => "INTERNAL",

@@ -10,6 +10,8 @@ mod http;
 mod node;
 mod ports;
 mod process;
+mod proxy;
+mod proxy_tests;
 mod redis;
 mod resp;
 mod self_tests;
@@ -20,7 +22,8 @@ pub(crate) mod wait;
 
 pub(crate) use http::get as http_get;
 pub(crate) use ports::free_address;
+pub(crate) use proxy::Proxy;
 pub(crate) use redis::{Redis, RedisOptions};
-pub(crate) use resp::Reply;
+pub(crate) use resp::{Connection, Reply};
 pub(crate) use sentinel_set::{SentinelOptions, SentinelSet};
 pub(crate) use vedetta::{Vedetta, binary};

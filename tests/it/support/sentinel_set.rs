@@ -1,7 +1,8 @@
 //! A Sentinel set: one master, two replicas, three Sentinels with a quorum of two.
 //!
 //! Invariants: when `start` returns, every Sentinel knows both replicas and both other Sentinels, and both
-//! replicas follow the master, so a failover can happen at once.
+//! replicas follow the master, so a failover can happen at once. A set behind proxies names each Redis by the address
+//! of its proxy, and so do its nodes and its Sentinels: nobody but the test reaches a Redis by another way.
 //!
 //! Not here: listening to the Sentinels (`switches`).
 
@@ -10,14 +11,16 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::node::Node;
+use super::proxy::Proxy;
 use super::redis::{Redis, RedisOptions};
 use super::resp::Reply;
 use super::switches::Switches;
 use super::wait;
 
 const MASTER: &str = "mymaster";
-/// The Sentinels greet each other every two seconds and ask each node for its replicas every ten.
-const KNOWN_WITHIN: Duration = Duration::from_secs(30);
+/// The Sentinels greet each other every two seconds and ask each node for its replicas every ten. If the machine stood
+/// still for two seconds they do not act for thirty.
+const KNOWN_WITHIN: Duration = Duration::from_secs(45);
 const LINKED_WITHIN: Duration = Duration::from_secs(15);
 /// Two attempts of the Sentinels: `failover-timeout` is six seconds.
 const AGREED_WITHIN: Duration = Duration::from_secs(20);
@@ -33,12 +36,46 @@ pub(crate) struct SentinelOptions {
     pub(crate) redis_lines: Vec<String>,
     /// Further lines of every Sentinel, such as `sentinel failover-timeout mymaster 10000`.
     pub(crate) sentinel_lines: Vec<String>,
+    /// Whether each Redis is reached through a proxy of its own.
+    pub(crate) proxied: bool,
+}
+
+/// One Redis of a set.
+struct Member {
+    redis: Redis,
+    proxy: Option<Proxy>,
+}
+
+impl Member {
+    fn start(options: &SentinelOptions, replica_of: Option<SocketAddr>) -> Self {
+        let proxy = options.proxied.then(Proxy::listen);
+        let mut lines = options.redis_lines.clone();
+        if let Some(proxy) = &proxy {
+            lines.push(format!("replica-announce-ip {}", proxy.address().ip()));
+            lines.push(format!("replica-announce-port {}", proxy.address().port()));
+        }
+        let redis = Redis::start(&RedisOptions {
+            password: options.redis_password.clone(),
+            replica_of,
+            lines,
+        });
+        if let Some(proxy) = &proxy {
+            proxy.lead_to(redis.address());
+        }
+        Self { redis, proxy }
+    }
+
+    /// Where everybody but the test reaches it.
+    fn address(&self) -> SocketAddr {
+        let proxied = self.proxy.as_ref().map(Proxy::address);
+        proxied.unwrap_or_else(|| self.redis.address())
+    }
 }
 
 /// A running set.
 pub(crate) struct SentinelSet {
     sentinels: Vec<Node>,
-    redises: Vec<Redis>,
+    members: Vec<Member>,
 }
 
 impl SentinelSet {
@@ -49,19 +86,12 @@ impl SentinelSet {
 
     /// Starts one.
     pub(crate) fn start_with(options: &SentinelOptions) -> Self {
-        let redis = |replica_of| {
-            Redis::start(&RedisOptions {
-                password: options.redis_password.clone(),
-                replica_of,
-                lines: options.redis_lines.clone(),
-            })
-        };
-        let master = redis(None);
+        let master = Member::start(options, None);
         let first = master.address();
-        let replicas = [redis(Some(first)), redis(Some(first))];
+        let replicas = [(); 2].map(|()| Member::start(options, Some(first)));
         for replica in &replicas {
             wait::until("link of a replica", LINKED_WITHIN, || {
-                replica.replica_in_step()
+                replica.redis.replica_in_step()
             });
         }
         let password = options.sentinel_password.as_deref();
@@ -74,7 +104,7 @@ impl SentinelSet {
             .collect();
         let set = Self {
             sentinels,
-            redises: [master].into_iter().chain(replicas).collect(),
+            members: [master].into_iter().chain(replicas).collect(),
         };
         set.wait_until_known();
         set
@@ -99,17 +129,34 @@ impl SentinelSet {
 
     /// The node at an address.
     pub(crate) fn redis(&mut self, address: SocketAddr) -> &mut Redis {
-        let found = self
-            .redises
-            .iter_mut()
-            .find(|redis| redis.address() == address);
-        found.unwrap_or_else(|| panic!("no Redis of this set is at {address}"))
+        let mut members = self.members.iter_mut();
+        let found = members.find(|member| member.address() == address);
+        &mut found
+            .unwrap_or_else(|| panic!("no Redis of this set is at {address}"))
+            .redis
+    }
+
+    /// The way to the node at an address, in a set behind proxies.
+    pub(crate) fn proxy(&self, address: SocketAddr) -> &Proxy {
+        let mut members = self.members.iter();
+        let found = members.find(|member| member.address() == address);
+        found
+            .and_then(|member| member.proxy.as_ref())
+            .unwrap_or_else(|| panic!("no proxy of this set is at {address}"))
+    }
+
+    /// Each Redis: where everybody reaches it, and where it listens.
+    pub(crate) fn redis_addresses(&self) -> Vec<(SocketAddr, SocketAddr)> {
+        let members = self.members.iter();
+        members
+            .map(|member| (member.address(), member.redis.address()))
+            .collect()
     }
 
     /// The nodes other than the master.
     pub(crate) fn replica_addresses(&self) -> Vec<SocketAddr> {
         let master = self.master_endpoint();
-        let all = self.redises.iter().map(|redis| redis.address());
+        let all = self.members.iter().map(Member::address);
         all.filter(|address| *address != master).collect()
     }
 
@@ -131,6 +178,9 @@ impl SentinelSet {
     /// when the first Sentinel agreed to act.
     pub(crate) fn sentinel_failover(&self) -> (SocketAddr, Instant) {
         let master = self.master_endpoint();
+        for sentinel in &self.sentinels {
+            wait::until("a Sentinel that acts", KNOWN_WITHIN, || acts(sentinel));
+        }
         // Refused for as long as an earlier failover runs or the last news of the replicas are too old.
         wait::until("SENTINEL FAILOVER", AGREED_WITHIN, || {
             self.sentinels[0].ask(&["SENTINEL", "FAILOVER", MASTER])
@@ -152,11 +202,14 @@ impl SentinelSet {
 
     /// One command to one of the Redis nodes or Sentinels, as `redis-cli` would print the answer.
     pub(crate) fn redis_cli(&self, endpoint: SocketAddr, arguments: &[&str]) -> String {
-        let redises = self.redises.iter().map(|redis| -> &Node { redis });
-        let mut all = redises.chain(&self.sentinels);
-        let found = all.find(|node| node.address() == endpoint);
+        let members = self.members.iter();
+        let redises =
+            members.map(|member| -> (SocketAddr, &Node) { (member.address(), &member.redis) });
+        let sentinels = self.sentinels.iter().map(|node| (node.address(), node));
+        let found = redises.chain(sentinels).find(|(at, _)| *at == endpoint);
         found
             .unwrap_or_else(|| panic!("no node of this set is at {endpoint}"))
+            .1
             .cli(arguments)
     }
 
@@ -213,7 +266,17 @@ fn configuration(options: &SentinelOptions, own: SocketAddr, master: SocketAddr)
     lines
 }
 
+/// Whether a Sentinel takes part in failovers, which it does not for a while after it noticed a jump of its clock.
+fn acts(sentinel: &Node) -> Result<(), String> {
+    let info = sentinel.ask(&["INFO", "sentinel"])?.to_string();
+    if info.contains("sentinel_tilt:0") {
+        return Ok(());
+    }
+    Err(format!("{} is in TILT", sentinel.address()))
+}
+
 fn knows_the_set(sentinel: &Node) -> Result<(), String> {
+    acts(sentinel)?;
     let master = sentinel.ask(&["SENTINEL", "MASTER", MASTER])?;
     for (name, wanted) in [
         ("flags", "master"),

@@ -1,6 +1,6 @@
 //! Waiting for a condition, with a deadline.
 //!
-//! Not here: waiting for a fixed time, which nothing may do.
+//! Not here: waiting for a fixed time in the hope that something has happened meanwhile, which nothing may do.
 
 use std::time::{Duration, Instant};
 
@@ -37,10 +37,19 @@ pub(crate) fn until<T>(
         .unwrap_or_else(|reason| panic!("{what}: not within {within:?}, because {reason}"))
 }
 
+/// Sets the pace of a loop that makes load, and the length of a fault. Nothing may be concluded from its having passed.
+pub(crate) fn pace(time: Duration) {
+    sleep(time);
+}
+
+fn pause() {
+    sleep(INTERVAL);
+}
+
 #[expect(
     clippy::disallowed_methods,
-    reason = "the pause between two looks at a condition that has a deadline; tests of processes have no runtime"
+    reason = "tests of processes have no runtime whose worker it could stop"
 )]
-fn pause() {
-    std::thread::sleep(INTERVAL);
+fn sleep(time: Duration) {
+    std::thread::sleep(time);
 }

@@ -1,0 +1,204 @@
+//! The read path for several entries at once: what the near cache does not have is read in one batch.
+//!
+//! Invariants: as for one entry (`reader`), with a token for each. A batch neither joins nor is joined by others while
+//! it is being read, because it answers as one.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use crate::backoff::Backoff;
+use crate::clock;
+use crate::model::{CacheId, Cause, Fault, Key, Lookup};
+use crate::near::{Fill, ReadBack};
+
+use super::super::store::{Items, Read, other_lineage, too_large};
+use super::Core;
+use super::flight::{Landed, Pilot};
+use super::read::Seen;
+use super::reader::{Boarding, Terms};
+
+impl Core {
+    /// Several entries: those that the near cache does not have are read in one batch.
+    pub(super) async fn get_many(
+        self: &Arc<Self>,
+        cache: &CacheId,
+        keys: &[Key],
+        read: Read,
+    ) -> Result<Items<Lookup>, Fault> {
+        let Some(terms) = Terms::new(&read, self.coherence.bound) else {
+            return self.ask_many(cache, keys, &read).await;
+        };
+        let now = clock::now();
+        let mut left = read.budget;
+        let mut answers: Vec<Option<Result<Lookup, Fault>>> = Vec::with_capacity(keys.len());
+        let mut missing = Vec::new();
+        for key in keys {
+            let entry = self.layout.entry(cache, key);
+            let hit = self.near_answer(cache, &entry, &terms, now);
+            if hit.is_none() {
+                missing.push((answers.len(), key.clone(), entry));
+            }
+            answers.push(hit.map(|hit| within(&mut left, hit)));
+        }
+        if !missing.is_empty() {
+            let found = self.land_many(cache, &missing, &terms, left).await?;
+            for ((at, ..), landing) in missing.iter().zip(found) {
+                answers[*at] = Some(landing);
+            }
+        }
+        Ok(answers
+            .into_iter()
+            .map(|answer| answer.unwrap_or_else(|| Err(too_large())))
+            .collect())
+    }
+
+    async fn land_many(
+        self: &Arc<Self>,
+        cache: &CacheId,
+        missing: &[(usize, Key, Bytes)],
+        terms: &Terms,
+        left: u64,
+    ) -> Result<Items<Lookup>, Fault> {
+        let mut backoff = Backoff::new();
+        loop {
+            let generation = self.coherence.near.standing().generation;
+            let fault = match self.read_missing(cache, missing, terms, left).await {
+                Ok(found) => return Ok(found),
+                Err(fault) => fault,
+            };
+            let now = clock::now();
+            let old: Option<Vec<Lookup>> = missing
+                .iter()
+                .map(|(_, _, entry)| self.old_answer(&self.place(cache, entry.clone()), terms, now))
+                .collect();
+            if let Some(old) = old {
+                let mut left = left;
+                return Ok(old.into_iter().map(|hit| within(&mut left, hit)).collect());
+            }
+            self.wait_to_retry(generation, fault, terms, &mut backoff)
+                .await?;
+        }
+    }
+
+    /// One batch for all of them, under a token each, in a task of its own: the tokens outlive a caller that is gone.
+    /// They do not join others, because a batch answers as one.
+    async fn read_missing(
+        self: &Arc<Self>,
+        cache: &CacheId,
+        missing: &[(usize, Key, Bytes)],
+        terms: &Terms,
+        left: u64,
+    ) -> Result<Items<Lookup>, Fault> {
+        let until = if terms.stale.is_some() {
+            Instant::now()
+        } else {
+            terms.until
+        };
+        let session = self.lane.ready(until).await?;
+        if let Some(token) = terms.want.token
+            && token.lineage != session.lineage()
+        {
+            return Err(other_lineage());
+        }
+        drop(session);
+        let mut fills = Vec::with_capacity(missing.len());
+        let mut keys = Vec::with_capacity(missing.len());
+        for (_, key, entry) in missing {
+            if let Boarding::Leads(fill, pilot, _) =
+                self.board(&self.place(cache, entry.clone()), None)
+            {
+                fills.push((fill, pilot));
+                keys.push(key.clone());
+            }
+        }
+        let (answer, answered) = oneshot::channel();
+        let (core, cache) = (self.clone(), cache.clone());
+        self.tasks.spawn("fill many", async move {
+            // A caller that is gone does not read it.
+            let _ = answer.send(core.fill_many(&cache, &keys, fills, left).await);
+        });
+        answered.await.unwrap_or_else(|_| {
+            let detail = "this vedetta is stopping";
+            Err(Fault::not_applied(Cause::ShuttingDown, detail))
+        })
+    }
+
+    async fn fill_many(
+        &self,
+        cache: &CacheId,
+        keys: &[Key],
+        fills: Vec<(Fill, Pilot)>,
+        left: u64,
+    ) -> Result<Items<Lookup>, Fault> {
+        let near = &self.coherence.near;
+        let read = async {
+            let session = self.lane.session()?;
+            let sent = clock::now();
+            let seen = self.read_many(&session, cache, keys, left).await?;
+            Ok((session.generation(), sent, seen))
+        };
+        let (generation, sent, seen) = match read.await {
+            Ok(read) => read,
+            Err(fault) => {
+                for (fill, _) in &fills {
+                    near.abandon(fill);
+                }
+                return Err(fault);
+            }
+        };
+        let received = clock::now();
+        let take_in = |((fill, pilot), seen): ((Fill, Pilot), Result<Seen, Fault>)| {
+            let seen = seen.inspect_err(|_| near.abandon(&fill))?;
+            let read = ReadBack {
+                found: seen.found,
+                mark: seen.mark,
+                ttl: seen.ttl,
+                sent,
+                received,
+                generation,
+            };
+            near.complete(fill, &read);
+            let landed = Arc::new(Landed {
+                found: read.found,
+                ttl: read.ttl,
+                sent,
+                generation,
+            });
+            pilot.land(Ok(landed.clone()));
+            Ok(self.landed(&landed, received))
+        };
+        Ok(fills.into_iter().zip(seen).map(take_in).collect())
+    }
+
+    async fn ask_many(
+        self: &Arc<Self>,
+        cache: &CacheId,
+        keys: &[Key],
+        read: &Read,
+    ) -> Result<Items<Lookup>, Fault> {
+        let session = self.session_for(read).await?;
+        if let Some(key) = keys.first() {
+            let entry = self.layout.entry(cache, key);
+            self.coherence.directory.note(&entry, cache);
+        }
+        let sent = clock::now();
+        let seen = self.read_many(&session, cache, keys, read.budget).await?;
+        Ok(seen
+            .into_iter()
+            .map(|seen| Ok(self.answer(&session, sent, seen?)))
+            .collect())
+    }
+}
+
+/// Takes the size of an answer from what is left, or refuses it.
+fn within(left: &mut u64, lookup: Lookup) -> Result<Lookup, Fault> {
+    if let Lookup::Hit(hit) = &lookup {
+        *left = left
+            .checked_sub(hit.value.len() as u64)
+            .ok_or_else(too_large)?;
+    }
+    Ok(lookup)
+}

@@ -1,0 +1,91 @@
+//! The heartbeat of a session: ROLE, again and again, each only after the one before it was answered.
+//!
+//! Invariants: a session from which nothing is heard is ended within [`SILENCE_LIMIT`] and a little. A heartbeat that
+//! was not answered in time proves nothing and is not told.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::clock;
+use crate::model::{Cause, Fault};
+
+use super::batch::{Batch, Effect, Operation};
+use super::greeting;
+use super::session::Session;
+
+/// Time between the answer to a heartbeat and the next one, at most. The proof of the link is one to two of them old.
+const HEARTBEAT: Duration = Duration::from_millis(100);
+
+/// So many heartbeats fit into the staleness bound, if that makes them more frequent.
+const HEARTBEATS_PER_BOUND: u32 = 6;
+
+/// A session from which nothing is heard for that long, neither the answer to a heartbeat nor any byte, is ended.
+const SILENCE_LIMIT: Duration = Duration::from_secs(2);
+
+/// A session whose heartbeat is not answered for that long is ended, whatever else it sends.
+const HEARTBEAT_LIMIT: Duration = Duration::from_secs(30);
+
+/// Time between two heartbeats, for that staleness bound.
+pub(super) fn interval(bound: Duration) -> Duration {
+    HEARTBEAT.min(bound / HEARTBEATS_PER_BOUND)
+}
+
+impl Session {
+    /// Heartbeats until the session ends.
+    pub async fn keep_alive(&self) {
+        let mut answered = Instant::now();
+        let (mut heard, mut bytes) = (answered, self.received.bytes());
+        while self.ended().is_none() {
+            tokio::select! {
+                () = tokio::time::sleep(self.interval) => {}
+                _ = self.wait_ended() => return,
+            }
+            let result = tokio::time::timeout(SILENCE_LIMIT, self.beat()).await;
+            match result {
+                Ok(Err(fault))
+                    if matches!(fault.cause, Cause::NotAMaster | Cause::LineageChanged) =>
+                {
+                    self.end(fault.cause, fault.detail);
+                }
+                Ok(Ok(())) => answered = Instant::now(),
+                // A busy or loading node answers too.
+                Ok(Err(fault)) if matches!(fault.cause, Cause::RedisBusy | Cause::RedisLoading) => {
+                    answered = Instant::now();
+                }
+                Ok(Err(_)) | Err(_) => {}
+            }
+            // Behind a reply that takes long to arrive, a heartbeat waits for its turn.
+            let now = self.received.bytes();
+            if now != bytes {
+                (heard, bytes) = (Instant::now(), now);
+            }
+            for (since, limit) in [(heard, SILENCE_LIMIT), (answered, HEARTBEAT_LIMIT)] {
+                if since.elapsed() >= limit {
+                    let node = &self.master.endpoint;
+                    let detail = format!("{node} has not answered for {limit:?}");
+                    self.end(Cause::RedisUnreachable, detail);
+                }
+            }
+        }
+    }
+
+    /// One heartbeat: ROLE. Its time is taken before it is queued; it is told before the next one is sent.
+    async fn beat(&self) -> Result<(), Fault> {
+        let mut batch = Batch::new(Operation::Heartbeat, Effect::Read);
+        batch.command("ROLE", &[]);
+        let sent = clock::now();
+        let reply = self.run(&batch).await?.into_iter().next();
+        let offset = greeting::master_offset(reply.as_ref(), &self.master)?;
+        if self.ending.tracker.beat(self.generation, sent, offset) {
+            return Ok(());
+        }
+        Err(Fault::not_applied(
+            Cause::LineageChanged,
+            format!(
+                "the replication offset of {} went back",
+                self.master.endpoint
+            ),
+        ))
+    }
+}
