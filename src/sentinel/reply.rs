@@ -39,9 +39,10 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// Whether it speaks for its master without a doubt: not down for anybody, and nobody is replacing it.
-    pub fn stands_by_it(&self) -> bool {
-        !self.described || !(self.flags.s_down || self.flags.o_down || self.flags.failover)
+    /// Whether it says that this master is being replaced, or about to be, or was.
+    pub fn disputes(&self, master: &Master) -> bool {
+        let doubts = self.described && (self.flags.o_down || self.flags.failover);
+        self.master.epoch > master.epoch || self.master.endpoint == master.endpoint && doubts
     }
 }
 
@@ -156,8 +157,8 @@ mod tests {
             Moment::START,
         )
         .expect("a whole answer");
-        // The flags are those of the old master: the leader stands by the new one.
-        assert!(!answer.described && answer.stands_by_it());
+        // The flags are those of the old master: nothing follows for the new one.
+        assert!(!answer.described && !answer.disputes(&answer.master));
         assert_eq!(answer.master.endpoint.to_string(), "10.0.0.2:6380");
         assert_eq!(answer.master.epoch, 7);
         assert_eq!(

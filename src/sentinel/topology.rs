@@ -96,11 +96,17 @@ impl Topology {
 
     /// When a majority was last polled that names the elected master, each of them without a doubt: the base of the
     /// majority lease. That is the oldest of the newest polls of as many distinct Sentinels as are a majority.
+    ///
+    /// `None` while any Sentinel is replacing that master, has found a quorum that cannot reach it, or knows of a later
+    /// epoch: between promotion and the word of a majority somebody else may be master already.
     pub fn named(&self) -> Option<Moment> {
         let elected = self.elected.as_ref()?;
+        if self.answers().any(|answer| answer.disputes(elected)) {
+            return None;
+        }
         let mut polls: BTreeMap<&str, Moment> = BTreeMap::new();
         for answer in self.answers() {
-            if answer.master == *elected && answer.stands_by_it() {
+            if answer.master == *elected && !(answer.described && answer.flags.s_down) {
                 let newest = polls.entry(&*answer.id).or_insert(answer.asked);
                 *newest = answer.asked.max(*newest);
             }
@@ -439,24 +445,34 @@ mod tests {
         let mut topology = three();
         let now = Instant::now();
         let at = |ms| Moment::after_boot(Duration::from_millis(ms));
-        let mut say = |seat: usize, id: &str, ms: u64, failover: bool| {
+        let mut say = |seat: usize, id: &str, ms: u64, flags: Flags| {
             let mut answer = opinion(id, A, 1);
             answer.asked = at(ms);
-            answer.flags.failover = failover;
+            answer.flags = flags;
             topology.report(seat, Ok(answer), now);
             // Who is elected does not depend on the flags.
             let _ = topology.elect(now);
             topology.named()
         };
-        assert_eq!(say(0, "a", 100, false), None);
-        assert_eq!(say(1, "b", 200, false), Some(at(100)));
-        assert_eq!(say(2, "c", 300, false), Some(at(200)));
-        assert_eq!(say(0, "a", 400, false), Some(at(300)));
-        // Whoever is replacing the master, or cannot reach it, does not stand by it.
-        assert_eq!(say(2, "c", 500, true), Some(at(200)));
-        assert_eq!(say(1, "b", 600, true), None);
+        let well = Flags::default();
+        let unreached = Flags {
+            s_down: true,
+            ..well
+        };
+        let replacing = Flags {
+            failover: true,
+            ..well
+        };
+        assert_eq!(say(0, "a", 100, well), None);
+        assert_eq!(say(1, "b", 200, well), Some(at(100)));
+        assert_eq!(say(2, "c", 300, well), Some(at(200)));
+        assert_eq!(say(0, "a", 400, well), Some(at(300)));
+        // Whoever cannot reach the master has no voice; whoever replaces it silences the others.
+        assert_eq!(say(2, "c", 500, unreached), Some(at(200)));
+        assert_eq!(say(2, "c", 600, replacing), None);
+        assert_eq!(say(2, "c", 700, well), Some(at(400)));
         // One Sentinel in two seats is one voice, with its newest poll.
-        assert_eq!(say(1, "a", 700, false), None);
-        assert_eq!(say(2, "b", 650, false), Some(at(650)));
+        assert_eq!(say(1, "a", 800, well), Some(at(700)));
+        assert_eq!(say(2, "a", 900, well), None);
     }
 }

@@ -49,7 +49,7 @@ fn redis(name: &str) -> String {
 }
 
 /// Somebody else writes, to the master that a majority of the Sentinels names.
-fn foreign(world: &mut World, name: &str) {
+pub(super) fn foreign(world: &mut World, name: &str) {
     let Some(node) = elected(world) else {
         return;
     };
@@ -123,8 +123,14 @@ fn trouble(world: &mut World) {
 fn mute(world: &mut World, session: Option<usize>) {
     let long = *pick(&mut world.rng, &[50, 300, 1200, 4000]);
     let until = world.now + Duration::from_millis(long);
+    let behind = world.rng.random_bool(0.5);
     if let Some(connection) = session.and_then(|id| world.connections.get_mut(&id)) {
-        connection.muted = until;
+        if behind {
+            // The moment at which a proof is newest and what it must not cover is on its way.
+            connection.muted_behind_heartbeat = Some(Duration::from_millis(long));
+        } else {
+            connection.muted = until;
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 //! Sentinels, the network and the applications are maps and queues under a scheduler that delays, reorders across
 //! connections, mutes and cuts.
 //!
-//! `world` is the scheduler and the network, `node` a Redis, `sidecar` one vedetta, `app` an in-process cache that
+//! `world` is the scheduler and the network, `node` a Redis, `sidecar` one vedetta with its `links` and `calls`, `app` an in-process cache that
 //! follows docs/clients.md, `faults` what goes wrong, `oracle` what must never be seen.
 //!
 //! Invariants: a seed is a history, the same on every machine. Nothing here reads a clock or spawns a task.
@@ -10,7 +10,9 @@
 //! Not here: the protocol by exhaustion (`tests/model`), sockets and tasks (`tests/race`, `tests/it`).
 
 mod app;
+mod calls;
 mod faults;
+mod links;
 mod node;
 mod oracle;
 mod sidecar;

@@ -72,6 +72,8 @@ pub(super) struct Connection {
     pub(super) generation: u64,
     pub(super) open: bool,
     pub(super) muted: Moment,
+    /// For how long it will be, from behind the answer to the next heartbeat.
+    pub(super) muted_behind_heartbeat: Option<Duration>,
     to_node: VecDeque<(Moment, Action)>,
     to_sidecar: VecDeque<(Moment, Frame)>,
 }
@@ -187,6 +189,7 @@ impl World {
                 generation,
                 open: true,
                 muted: Moment::START,
+                muted_behind_heartbeat: None,
                 to_node: VecDeque::new(),
                 to_sidecar: VecDeque::new(),
             },
@@ -254,6 +257,16 @@ impl World {
                 Some((_, Frame::End)) => Sidecar::disconnected(self, sidecar, id),
                 None => return,
             }
+        }
+    }
+
+    /// The answer to a heartbeat has been delivered.
+    pub(super) fn heard_heartbeat(&mut self, id: usize) {
+        let now = self.now;
+        if let Some(connection) = self.connections.get_mut(&id)
+            && let Some(long) = connection.muted_behind_heartbeat.take()
+        {
+            connection.muted = now + long;
         }
     }
 
