@@ -8,9 +8,11 @@ use std::process::{Command, Output};
 use crate::behaviour::{CACHES, table};
 use crate::support::Vedetta;
 
-fn run(arguments: &[&str]) -> Output {
+/// Runs a program of `tests/clients/python`, and shows what it says.
+pub(crate) fn run(program: &str, arguments: &[&str]) -> Output {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/python/run.sh");
     let output = Command::new(&script)
+        .arg(program)
         .args(arguments)
         .output()
         .unwrap_or_else(|error| panic!("{}: {error}", script.display()));
@@ -26,7 +28,7 @@ fn the_table_holds_over_tcp_and_over_the_socket() {
         vedetta.api().to_string(),
         format!("unix:{}", vedetta.socket().display()),
     );
-    let output = run(&["--address", &tcp, "--address", &socket]);
+    let output = run("behaviour.py", &["--address", &tcp, "--address", &socket]);
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{}", output.status);
     assert_eq!(
@@ -42,12 +44,9 @@ fn a_wrong_expectation_is_noticed() {
     let vedetta = Vedetta::start(&[], &[CACHES]);
     let socket = format!("unix:{}", vedetta.socket().display());
     let wrong = table().join("must_fail");
-    let output = run(&[
-        "--address",
-        &socket,
-        "--table",
-        &wrong.display().to_string(),
-    ]);
+    let wrong = wrong.display().to_string();
+    let arguments = ["--address", &socket, "--table", &wrong];
+    let output = run("behaviour.py", &arguments);
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stdout).contains(": 0 passed, "));
 }

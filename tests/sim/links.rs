@@ -168,7 +168,7 @@ impl Sidecar {
                 let at = &world.sidecars[id];
                 if at.intake.answered(generation, Beat { sent, offset }, now) {
                     world.after(HEARTBEAT, move |world| {
-                        Self::heartbeat(world, id, connection)
+                        Self::heartbeat_after_a_write(world, id, connection);
                     });
                 } else {
                     Self::disconnected(world, id, connection);

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Runs the behaviour table from Python: makes a virtual environment and the stubs if need be, then calls
-# behaviour.py with the arguments given (`--address unix:/path`, `--address host:port`, ...).
+# Runs a program of this folder: makes a virtual environment and the stubs if need be, then calls the program with
+# the arguments given (`behaviour.py --address unix:/path`, `near_test.py stories --vedetta ... --redis ...`).
 #
 # Invariants: everything made lands under target/clients/python; a second run makes nothing again unless
 # requirements.txt or a proto changed; parallel runs wait for each other while making.
 #
-# Not here: starting a server; tests/it/python.rs does that.
+# Not here: starting a server; tests/it/python.rs and tests/it/l0.rs do that.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -48,4 +48,4 @@ flock -u 9
 exec 9>&-
 
 export PYTHONPATH="$made/stubs" PYTHONDONTWRITEBYTECODE=1
-exec "$made/venv/bin/python" "$here/behaviour.py" "$@"
+exec "$made/venv/bin/python" "$here/$1" "${@:2}"
