@@ -23,7 +23,7 @@ use crate::grpc::{
     self, Admit, BindError, CacheService, Draining, Health, Inflight, Listeners, Socket,
     StatusService, StatusSources, WatchService,
 };
-use crate::invalidation::{Hub, Proof};
+use crate::invalidation::Hub;
 use crate::proto::v1::get_status_response as status;
 use crate::telemetry::Registry;
 
@@ -176,7 +176,7 @@ async fn embedded(
     );
     let hub = hub(config, registry, floors);
     // Nobody else writes, so nothing can be missed.
-    hub.prove(Proof::Always);
+    hub.prove_always();
     let store = registry.register(|| Embedded::new(capacity, config.caches.clone(), hub.clone()));
     let cache = Arc::new(Cache::new(
         store,

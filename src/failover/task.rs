@@ -186,6 +186,10 @@ impl Follower {
             session.master(),
             self.named(session.master()),
         );
+        // It may have ended between the dial and now, when there was nothing to end yet.
+        if session.ended().is_some() {
+            self.settings.tracker.ended(session.generation());
+        }
         self.lane.install(session.clone());
         let heart = session.clone();
         self.settings

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use crate::cache::{IfAbsent, Written};
 use crate::config::{CachePolicy, Encoding};
 use crate::model::{
-    CacheId, Fault, Freshness, Hit, Lookup, PutOutcome, Source, Token, TtlLookup, Value,
+    CacheId, Evidence, Fault, Freshness, Hit, Lookup, PutOutcome, Source, Token, TtlLookup, Value,
 };
 use crate::proto::v1;
 
@@ -75,9 +75,17 @@ pub(super) fn hit(hit: Hit) -> v1::Hit {
         }),
         version: hit.version.as_bytes().clone(),
         remaining_ttl: hit.ttl.map(duration),
-        source: source(hit.source),
-        freshness: freshness(hit.freshness),
-        age_bound: Some(duration(hit.age_bound)),
+        source: source(hit.evidence.source),
+        freshness: freshness(hit.evidence.freshness),
+        age_bound: Some(duration(hit.evidence.age_bound)),
+    }
+}
+
+fn miss(evidence: Evidence) -> v1::Miss {
+    v1::Miss {
+        source: source(evidence.source),
+        freshness: freshness(evidence.freshness),
+        age_bound: Some(duration(evidence.age_bound)),
     }
 }
 
@@ -85,13 +93,13 @@ pub(super) fn hit(hit: Hit) -> v1::Hit {
 pub(super) fn get(lookup: Lookup, known: &[u8]) -> (v1::GetResponse, Outcome) {
     use v1::get_response::{NotModified, Result};
     let (result, outcome) = match lookup {
-        Lookup::Miss => (Result::Miss(v1::Miss {}), Outcome::Miss),
+        Lookup::Miss(evidence) => (Result::Miss(miss(evidence)), Outcome::Miss),
         Lookup::Hit(found) if !known.is_empty() && found.version.as_bytes() == known => {
             let not_modified = NotModified {
                 remaining_ttl: found.ttl.map(duration),
-                source: source(found.source),
-                freshness: freshness(found.freshness),
-                age_bound: Some(duration(found.age_bound)),
+                source: source(found.evidence.source),
+                freshness: freshness(found.evidence.freshness),
+                age_bound: Some(duration(found.evidence.age_bound)),
             };
             (Result::NotModified(not_modified), Outcome::NotModified)
         }
@@ -108,7 +116,7 @@ pub(super) fn get_item(item: Result<Lookup, Fault>) -> v1::get_many_response::It
     v1::get_many_response::Item {
         result: Some(match item {
             Ok(Lookup::Hit(found)) => Result::Hit(hit(found)),
-            Ok(Lookup::Miss) => Result::Miss(v1::Miss {}),
+            Ok(Lookup::Miss(evidence)) => Result::Miss(miss(evidence)),
             Err(fault) => Result::Error(item_error(&fault)),
         }),
     }
@@ -194,7 +202,7 @@ pub(super) fn ttl(lookup: TtlLookup) -> (v1::GetTtlResponse, Outcome) {
     let (result, counted) = match lookup {
         TtlLookup::Remaining(ttl) => (Result::Remaining(duration(ttl)), Outcome::Hit),
         TtlLookup::Never => (Result::NoExpiry(v1::NoExpiry {}), Outcome::Hit),
-        TtlLookup::Miss => (Result::Miss(v1::Miss {}), Outcome::Miss),
+        TtlLookup::Miss => (Result::Miss(v1::Miss::default()), Outcome::Miss),
     };
     let answer = v1::GetTtlResponse {
         result: Some(result),

@@ -5,7 +5,7 @@
 //! Not here: what is told, and when (`crate::invalidation`).
 
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use futures_util::stream;
 use tokio_util::sync::CancellationToken;
@@ -124,19 +124,25 @@ async fn next(open: Open) -> Option<(Result<v1::WatchResponse, Status>, Open)> {
         told = subscription.next() => told,
     };
     Some(match told {
-        Ok(delivery) => (Ok(response(delivery)), Some((subscription, stop))),
+        Ok(delivery) => {
+            let bound = subscription.bound();
+            (Ok(response(delivery, bound)), Some((subscription, stop)))
+        }
         Err(fault) => (Err(status(&fault)), None),
     })
 }
 
-fn response(delivery: Delivery) -> v1::WatchResponse {
+fn response(delivery: Delivery, bound: Duration) -> v1::WatchResponse {
     let (position, told) = match delivery {
         Delivery::Event(position, event) => (position, told(event)),
         Delivery::Proven(position, until) => {
+            // The wall first: if this process is held up in between, both limits come out too early, not too late.
+            let wall = SystemTime::now();
             let left = until.since(clock::now());
             let proven = answer::Proven {
-                until: Some(timestamp(SystemTime::now() + left)),
+                until: Some(timestamp(wall + left)),
                 valid_for: Some(duration(left)),
+                bound: Some(duration(bound)),
             };
             (position, Told::Proven(proven))
         }

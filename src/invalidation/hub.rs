@@ -51,6 +51,8 @@ pub struct Hub {
 struct State {
     ring: Ring,
     generation: u64,
+    /// The session whose heartbeats prove something.
+    proving: Option<u64>,
     proven: Proof,
 }
 
@@ -84,6 +86,7 @@ impl Hub {
             state: Mutex::new(State {
                 ring: Ring::new(limits.records),
                 generation: origin,
+                proving: None,
                 proven: Proof::Nothing,
             }),
             recorded: Notify::new(),
@@ -114,7 +117,14 @@ impl Hub {
 
     /// Records follow that belong to this session.
     pub fn session(&self, number: u64) {
-        self.state.lock().generation = self.origin + number;
+        let mut state = self.state.lock();
+        state.generation = self.origin + number;
+        state.proving = Some(number);
+    }
+
+    /// Its heartbeats prove nothing any more, not even one that is being told at this moment.
+    pub fn session_ended(&self) {
+        self.state.lock().proving = None;
     }
 
     /// Keys changed, or may have.
@@ -143,9 +153,17 @@ impl Hub {
         }
     }
 
-    /// Every change of a write acknowledged before has been recorded.
-    pub fn prove(&self, proven: Proof) {
-        self.state.lock().proven = proven;
+    /// Every change of a write acknowledged before has been recorded, says that session.
+    pub fn prove(&self, session: u64, proven: Proof) {
+        let mut state = self.state.lock();
+        if state.proving == Some(session) {
+            state.proven = proven;
+        }
+    }
+
+    /// Nobody else writes: whatever is recorded is all there is.
+    pub fn prove_always(&self) {
+        self.state.lock().proven = Proof::Always;
     }
 
     /// A new subscriber, from a point on, or from now on.

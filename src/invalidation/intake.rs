@@ -26,6 +26,9 @@ use super::hub::{Hub, Proof};
 /// old values that lost writes have brought back (coherence.md §2.4).
 const QUARANTINE: Duration = Duration::from_secs(2);
 
+/// How the keys of stamps begin (`cache::layout`).
+const STAMPS: &[u8] = b"vedetta:stamp:";
+
 /// Tells what it hears.
 #[derive(Debug)]
 pub struct Intake<F> {
@@ -97,7 +100,7 @@ impl<F: Clone> Intake<F> {
             Some(base) if standing.quarantine <= now => Proof::Until(base),
             _ => Proof::Nothing,
         };
-        self.hub.prove(proof);
+        self.hub.prove(generation, proof);
         forwards
     }
 
@@ -121,13 +124,22 @@ impl<F: Clone> Intake<F> {
                 self.hub.record(Event::Cleared(cache));
                 continue;
             }
-            match self.directory.resolve(key) {
+            let whose = if key.starts_with(STAMPS) {
+                Resolved::Nobodys
+            } else {
+                self.directory.resolve(key)
+            };
+            match whose {
                 Resolved::Entries(caches, key) => {
                     for cache in caches {
                         add(cache, key.clone());
                     }
                 }
                 Resolved::Unknown => self.hub.interrupted(Reason::TooManyCaches),
+                // The stamp of a cache that is one too many: it was cleared, and nobody can say which it is.
+                Resolved::Nobodys if key.starts_with(STAMPS) && self.near.has_unknown_stamps() => {
+                    self.hub.interrupted(Reason::TooManyCaches);
+                }
                 Resolved::Nobodys => {}
             }
         }
@@ -162,6 +174,7 @@ impl<F: Clone + std::fmt::Debug + Send + Sync + 'static> Tracker for Intake<F> {
 
     fn ended(&self, generation: u64) {
         if self.near.end(generation) {
+            self.hub.session_ended();
             self.hub.interrupted(Reason::SessionLost);
             self.hub.record(Event::FailoverStarted);
         }

@@ -128,6 +128,11 @@ impl Subscription {
         Ok(!self.waiting.is_empty() || self.proof.is_some() || !news.complete)
     }
 
+    /// How long a proof lasts.
+    pub fn bound(&self) -> Duration {
+        self.hub.limits.bound
+    }
+
     fn is_due(&self, now: Moment) -> bool {
         self.told
             .is_none_or(|told| now.since(told) >= self.interval())

@@ -109,12 +109,28 @@ pub struct Hit {
     pub version: Version,
     /// `None`: no expiry.
     pub ttl: Option<Duration>,
-    /// Where it came from.
+    /// Where it came from, and how old it can be.
+    pub evidence: Evidence,
+}
+
+/// Where an answer came from, and what is proven about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Evidence {
+    /// Who gave it.
     pub source: Source,
     /// What is proven about its age.
     pub freshness: Freshness,
     /// How old that proof is.
     pub age_bound: Duration,
+}
+
+impl Evidence {
+    /// The store that everybody uses just said so.
+    pub const FIRST_HAND: Self = Self {
+        source: Source::Master,
+        freshness: Freshness::Fresh,
+        age_bound: Duration::ZERO,
+    };
 }
 
 impl Hit {
@@ -124,9 +140,7 @@ impl Hit {
             value,
             version,
             ttl,
-            source: Source::Master,
-            freshness: Freshness::Fresh,
-            age_bound: Duration::ZERO,
+            evidence: Evidence::FIRST_HAND,
         }
     }
 }
@@ -136,8 +150,8 @@ impl Hit {
 pub enum Lookup {
     /// There is a live entry.
     Hit(Hit),
-    /// There is none.
-    Miss,
+    /// There is none, on this evidence.
+    Miss(Evidence),
 }
 
 /// The answer to a write with a condition.

@@ -16,7 +16,8 @@ mod version;
 pub use address::{Address, CacheId, CacheName, Key, NameError, Tenant};
 pub use endpoint::{Endpoint, EndpointError, Master};
 pub use entry::{
-    Condition, Consistency, Expiry, Freshness, Hit, Lookup, PutOutcome, Source, TtlLookup, Value,
+    Condition, Consistency, Evidence, Expiry, Freshness, Hit, Lookup, PutOutcome, Source,
+    TtlLookup, Value,
 };
 pub use fault::{Applied, Cause, Fault, Owner};
 pub use lineage::{Lineage, Token};

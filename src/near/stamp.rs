@@ -10,13 +10,14 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
 
 use crate::model::CacheId;
 
-/// Caches whose stamps are remembered. A further cache is never served from here.
+/// Caches whose stamps are remembered. Entries of a further one are not kept.
 const MOST_CACHES: usize = 10_000;
 
 /// What the key of a stamp holds: the stamp, and whether entries without one are visible. `None` where there is none.
@@ -82,6 +83,8 @@ impl Slot {
 #[derive(Debug, Default)]
 pub(super) struct Stamps {
     slots: RwLock<HashMap<Bytes, Arc<Slot>>>,
+    /// Whether there was one cache too many.
+    refused: AtomicBool,
 }
 
 impl Stamps {
@@ -92,6 +95,7 @@ impl Stamps {
         }
         let mut slots = self.slots.write();
         if slots.len() >= MOST_CACHES && !slots.contains_key(key) {
+            self.refused.store(true, Ordering::Release);
             return None;
         }
         let slot = slots.entry(key.clone()).or_insert_with(|| {
@@ -106,6 +110,11 @@ impl Stamps {
     /// The slot at that Redis key, if it is one.
     pub(super) fn find(&self, key: &[u8]) -> Option<Arc<Slot>> {
         self.slots.read().get(key).cloned()
+    }
+
+    /// Whether there are stamps that are not remembered.
+    pub(super) fn refused(&self) -> bool {
+        self.refused.load(Ordering::Acquire)
     }
 
     /// Everything may have changed.

@@ -159,6 +159,11 @@ impl<F: Clone> Near<F> {
         self.stamps.slot(stamp_key, cache)
     }
 
+    /// Whether there are caches whose stamps are not remembered.
+    pub fn has_unknown_stamps(&self) -> bool {
+        self.stamps.refused()
+    }
+
     /// The stamps of every cache.
     pub fn slots(&self) -> Vec<Arc<Slot>> {
         self.stamps.all()

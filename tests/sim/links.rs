@@ -12,8 +12,9 @@ use crate::near::{Beat, Majority};
 use crate::sentinel::{Answer, Flags};
 use crate::upstream::Tracker;
 
+use super::app::App;
 use super::sidecar::Sidecar;
-use super::world::{Frame, KEYS, World};
+use super::world::{BOUND, Frame, KEYS, World};
 
 const HEARTBEAT: Duration = Duration::from_millis(100);
 const HEARTBEAT_LIMIT: Duration = Duration::from_secs(2);
@@ -146,9 +147,21 @@ impl Sidecar {
         if !world.healed && world.rng.random_bool(0.2) {
             let name = format!("k{}", world.rng.random_range(0..KEYS));
             super::faults::foreign(world, &name);
-            pause = Duration::from_millis(1);
+            pause = world.millis(1..15);
         }
         world.after(pause, move |world| Self::heartbeat(world, id, connection));
+    }
+
+    /// Somebody reads just before a lease with the base of now would run out.
+    fn read_at_the_last_moment(world: &mut World, id: usize) {
+        if !world.healed && world.rng.random_bool(0.5) {
+            let name = format!("k{}", world.rng.random_range(0..KEYS));
+            let left = world.millis(0..3);
+            world.after(BOUND - left, move |world| {
+                App::get(world, id, &name);
+                Self::get(world, id, &name, None);
+            });
+        }
     }
 
     fn heartbeat(world: &mut World, id: usize, connection: usize) {
@@ -156,6 +169,7 @@ impl Sidecar {
             return;
         }
         let sent = world.now;
+        Self::read_at_the_last_moment(world, id);
         let answered = Rc::new(Cell::new(false));
         let answer = answered.clone();
         world.send(connection, move |world| {

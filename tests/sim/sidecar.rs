@@ -19,8 +19,8 @@ use super::app::App;
 use super::calls::{Reader, id_of};
 use super::world::{BOUND, KEYS, World};
 
-/// So few that a subscriber that pauses falls behind.
-const RECORDS: usize = 40;
+/// So few that a subscriber that pauses falls behind, and that what is left does not name every key.
+const RECORDS: usize = 8;
 
 pub(super) struct Sidecar {
     pub(super) near: Arc<Near<u64>>,

@@ -16,8 +16,8 @@ use quick_cache::{DefaultHashBuilder, Lifecycle, Weighter};
 
 use crate::config::{CacheRules, Encoding};
 use crate::model::{
-    CacheId, Cause, Condition, Expiry, Fault, Hit, Key, Lookup, PutOutcome, Tenant, TtlLookup,
-    Value, Version,
+    CacheId, Cause, Condition, Evidence, Expiry, Fault, Hit, Key, Lookup, PutOutcome, Tenant,
+    TtlLookup, Value, Version,
 };
 
 use super::super::frame;
@@ -125,7 +125,7 @@ impl State {
     pub(super) fn get(&mut self, cache: &CacheId, key: &Key, now: Now) -> Lookup {
         match self.live(cache, key, now) {
             Some(entry) => Lookup::Hit(hit(&entry, now)),
-            None => Lookup::Miss,
+            None => Lookup::Miss(Evidence::FIRST_HAND),
         }
     }
 
@@ -340,6 +340,10 @@ mod tests {
 
     use super::*;
 
+    fn absent() -> Lookup {
+        Lookup::Miss(Evidence::FIRST_HAND)
+    }
+
     const CAPACITY: u64 = 100_000;
 
     fn cache(name: &str) -> CacheId {
@@ -392,7 +396,7 @@ mod tests {
             Lookup::Hit(_)
         ));
         let at = later(now, ttl);
-        assert_eq!(state.get(&cache, &key("k"), at), Lookup::Miss);
+        assert_eq!(state.get(&cache, &key("k"), at), absent());
         assert_eq!(state.ttl(&cache, &key("k"), at), TtlLookup::Miss);
         assert!(!state.touch(&cache, &key("k"), Expiry::Never, at));
         assert!(!state.evict(&cache, &key("k"), at));
@@ -406,7 +410,7 @@ mod tests {
             let stored = state.put(&cache, put("k", b"v", expiry), 1, now);
             assert!(matches!(stored, Ok(PutOutcome::Stored(_))));
         }
-        assert_eq!(state.get(&cache, &key("k"), now), Lookup::Miss);
+        assert_eq!(state.get(&cache, &key("k"), now), absent());
     }
 
     #[test]

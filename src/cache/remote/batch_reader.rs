@@ -28,7 +28,11 @@ impl Core {
         keys: &[Key],
         read: Read,
     ) -> Result<Items<Lookup>, Fault> {
-        let Some(terms) = Terms::new(&read, self.coherence.bound) else {
+        let kept = keys
+            .first()
+            .is_some_and(|key| !self.place(cache, self.layout.entry(cache, key)).is_unkept());
+        let terms = Terms::new(&read, self.coherence.bound).filter(|_| kept);
+        let Some(terms) = terms else {
             return self.ask_many(cache, keys, &read).await;
         };
         let now = clock::now();

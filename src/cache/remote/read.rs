@@ -265,10 +265,11 @@ impl Core {
     pub(super) async fn read_expiry(&self, cache: &CacheId, key: &Key) -> Result<TtlLookup, Fault> {
         let session = self.lane.session()?;
         let place = self.place(cache, self.layout.entry(cache, key));
+        self.coherence.directory.note(&place.entry, cache);
         let sent = clock::now();
         let seen = self.read_alone(&session, &place).await?;
         Ok(match self.answer(&session, sent, seen) {
-            Lookup::Miss => TtlLookup::Miss,
+            Lookup::Miss(_) => TtlLookup::Miss,
             Lookup::Hit(Hit { ttl: None, .. }) => TtlLookup::Never,
             Lookup::Hit(Hit { ttl: Some(ttl), .. }) => TtlLookup::Remaining(ttl),
         })

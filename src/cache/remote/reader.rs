@@ -15,7 +15,8 @@ use tokio::time::Instant;
 use crate::backoff::Backoff;
 use crate::clock;
 use crate::model::{
-    CacheId, Cause, Consistency, Fault, Freshness, Hit, Key, Lookup, Moment, Source, Token,
+    CacheId, Cause, Consistency, Evidence, Fault, Freshness, Hit, Key, Lookup, Moment, Source,
+    Token,
 };
 use crate::near::{Begin, Fill, Found, NearHit, ReadBack, Slot, Want};
 use crate::upstream::Session;
@@ -70,8 +71,17 @@ impl Terms {
 pub(super) struct Place {
     pub(super) cache: CacheId,
     pub(super) entry: Bytes,
-    /// Where the stamp of its cache is kept: `None` in raw caches.
+    /// Where the stamp of its cache is kept: `None` in raw caches, and in one framed cache too many.
     pub(super) slot: Option<Arc<Slot>>,
+    /// Whether its cache has a stamp.
+    framed: bool,
+}
+
+impl Place {
+    /// Whether the near cache must not keep it, since it could not tell a clear.
+    pub(super) fn is_unkept(&self) -> bool {
+        self.framed && self.slot.is_none()
+    }
 }
 
 /// How a key is read.
@@ -97,6 +107,9 @@ impl Core {
             return Ok(hit);
         }
         let place = self.place(cache, entry);
+        if place.is_unkept() {
+            return self.ask(cache, key, &read).await;
+        }
         if !self.is_proven(clock::now())
             && let Some(stale) = self.old_answer(&place, &terms, clock::now())
         {
@@ -286,8 +299,13 @@ impl Core {
         } else {
             Freshness::Unverified
         };
+        let evidence = Evidence {
+            source: Source::Master,
+            freshness,
+            age_bound: now.since(proof),
+        };
         match &landed.found {
-            Found::Absent => Lookup::Miss,
+            Found::Absent => Lookup::Miss(evidence),
             Found::Present(value, version) => Lookup::Hit(Hit {
                 value: value.clone(),
                 version: version.clone(),
@@ -295,9 +313,7 @@ impl Core {
                 ttl: landed
                     .ttl
                     .map(|ttl| ttl.saturating_sub(now.since(landed.sent))),
-                source: Source::Master,
-                freshness,
-                age_bound: now.since(proof),
+                evidence,
             }),
         }
     }
@@ -305,6 +321,7 @@ impl Core {
     pub(super) fn place(&self, cache: &CacheId, entry: Bytes) -> Place {
         let stamp_key = self.stamp_key(cache);
         Place {
+            framed: stamp_key.is_some(),
             slot: stamp_key.and_then(|key| self.coherence.near.slot(&key, cache)),
             cache: cache.clone(),
             entry,
@@ -358,15 +375,18 @@ fn passes(fault: &Fault) -> bool {
 }
 
 fn lookup(hit: NearHit) -> Lookup {
+    let evidence = Evidence {
+        source: Source::L1,
+        freshness: hit.freshness,
+        age_bound: hit.age,
+    };
     match hit.found {
-        Found::Absent => Lookup::Miss,
+        Found::Absent => Lookup::Miss(evidence),
         Found::Present(value, version) => Lookup::Hit(Hit {
             value,
             version,
             ttl: hit.ttl,
-            source: Source::L1,
-            freshness: hit.freshness,
-            age_bound: hit.age,
+            evidence,
         }),
     }
 }

@@ -60,6 +60,9 @@ impl Core {
         put.condition = Condition::Absent;
         let session = self.lane.session()?;
         let mut own = self.own_write(cache, [put.key.clone()]);
+        // The existing entry is handed out, and tracked by what the script reads.
+        let entry = self.layout.entry(cache, &put.key);
+        self.coherence.directory.note(&entry, cache);
         let sent = clock::now();
         let mut batch = Batch::new(Operation::Put, Effect::Write);
         let version = self.add_put(&mut batch, &session, cache, &put, WITH_EXISTING);
@@ -72,7 +75,7 @@ impl Core {
                     let seen = self.existing(cache, bytes, *pttl)?;
                     match self.answer(&session, sent, seen) {
                         Lookup::Hit(hit) => IfAbsent::Existing(hit),
-                        Lookup::Miss => return Err(strange(Reply::Nil)),
+                        Lookup::Miss(_) => return Err(strange(Reply::Nil)),
                     }
                 }
                 _ => return Err(strange(Reply::Nil)),

@@ -140,9 +140,9 @@ def seconds(duration):
 
 
 def copy_of(answer, sent):
-    """What may be kept of an answer to Get. A miss says nothing of its freshness: never keep one of STALE_OK."""
+    """What may be kept of an answer to Get: what says FRESH, a miss like a hit."""
     if answer.WhichOneof("result") == "miss":
-        return Copy(MISS, sent, math.inf, True)
+        return Copy(MISS, sent, math.inf, answer.miss.freshness == common_pb2.FRESHNESS_FRESH)
     hit = answer.hit
     left = seconds(hit.remaining_ttl) if hit.HasField("remaining_ttl") else math.inf
     value = hit.value if hit.WhichOneof("content") == "value" else None
