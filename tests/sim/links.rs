@@ -140,22 +140,30 @@ impl Sidecar {
         Self::heartbeat(world, id, connection);
     }
 
-    /// Sometimes somebody's write is acknowledged just before a heartbeat is sent, and its push leaves just after the
-    /// answer: what a heartbeat must not be taken to prove.
+    /// Sometimes somebody's write is acknowledged just before a heartbeat is sent, its push leaves just after the
+    /// answer, nothing arrives any more, and the key is read at the last moment of the lease: what a heartbeat must not
+    /// be taken to prove.
     fn heartbeat_after_a_write(world: &mut World, id: usize, connection: usize) {
+        let name = format!("k{}", world.rng.random_range(0..KEYS));
         let mut pause = Duration::ZERO;
         if !world.healed && world.rng.random_bool(0.2) {
-            let name = format!("k{}", world.rng.random_range(0..KEYS));
             super::faults::foreign(world, &name);
             pause = world.millis(1..15);
+            if world.rng.random_bool(0.1)
+                && let Some(connection) = world.connections.get_mut(&connection)
+            {
+                connection.muted_behind_heartbeat = Some(Duration::from_millis(1200));
+            }
         }
-        world.after(pause, move |world| Self::heartbeat(world, id, connection));
+        world.after(pause, move |world| {
+            Self::read_at_the_last_moment(world, id, name);
+            Self::heartbeat(world, id, connection);
+        });
     }
 
-    /// Somebody reads just before a lease with the base of now would run out.
-    fn read_at_the_last_moment(world: &mut World, id: usize) {
+    /// Somebody reads just before a lease with the base of now runs out.
+    fn read_at_the_last_moment(world: &mut World, id: usize, name: String) {
         if !world.healed && world.rng.random_bool(0.5) {
-            let name = format!("k{}", world.rng.random_range(0..KEYS));
             let left = world.millis(0..3);
             world.after(BOUND - left, move |world| {
                 App::get(world, id, &name);
@@ -169,7 +177,6 @@ impl Sidecar {
             return;
         }
         let sent = world.now;
-        Self::read_at_the_last_moment(world, id);
         let answered = Rc::new(Cell::new(false));
         let answer = answered.clone();
         world.send(connection, move |world| {

@@ -117,7 +117,7 @@ impl World {
             connections: BTreeMap::new(),
             oracle: Oracle::new(),
             healed: false,
-            turn: Duration::from_micros(*pick(&mut rng, &[50, 500, 5_000, 20_000])),
+            turn: Duration::from_micros(*pick(&mut rng, &[50, 2_000, 20_000, 20_000])),
             early: rng.random_bool(0.5),
             heap: BinaryHeap::new(),
             number: 0,
