@@ -1,4 +1,5 @@
-//! Get and Put, from the call to the answer, over the embedded store: what the product costs without a network.
+//! Get and Put, from the call to the answer, over the embedded store, and a hit of the near cache: what the product
+//! costs without a network.
 //!
 //! The floor is measured in the same run: a locked map that does nothing but get and insert. Read the ratio, not the
 //! nanoseconds.
@@ -7,14 +8,22 @@
 
 use std::collections::HashMap;
 use std::hint::black_box;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use parking_lot::Mutex;
 use tokio::runtime::{Builder, Runtime};
 use vedetta::cache::{Cache, Call, Embedded, Put};
+use vedetta::clock;
 use vedetta::config::CacheRules;
-use vedetta::model::{Address, CacheId, CacheName, Condition, Expiry, Key, Tenant, Value};
+use vedetta::invalidation::{Hub, HubLimits, Metrics};
+use vedetta::model::{
+    Address, CacheId, CacheName, Condition, Consistency, Expiry, Key, Lineage, Moment, Tenant,
+    Value, Version,
+};
+use vedetta::near::{Begin, Capacity, Found, Majority, Near, ReadBack, Want};
 
 const ENTRIES: usize = 10_000;
 const CAPACITY: u64 = 1 << 30;
@@ -41,6 +50,38 @@ fn put(key: &Key, value: &Bytes) -> Put {
     }
 }
 
+fn hub() -> Arc<Hub> {
+    let limits = HubLimits {
+        subscribers: 1,
+        records: 1024,
+        bound: Duration::from_secs(1),
+    };
+    Arc::new(Hub::new(limits, SystemTime::now(), Metrics::register()))
+}
+
+/// A near cache that holds every entry, under a lease.
+fn near(addresses: &[Address], value: &Bytes) -> Near<()> {
+    let near = Near::new(Capacity(CAPACITY));
+    near.publish(1, Lineage::new(1, "bench"), Majority::Alone, Moment::START);
+    for address in addresses {
+        let now = clock::now();
+        let key = address.key.as_bytes();
+        let Begin::Lead(fill) = near.begin((key, &address.cache, None), None, now, ()) else {
+            continue;
+        };
+        let read = ReadBack {
+            found: Found::Present(Value::Data(value.clone()), Version::unique(1, 1, 1)),
+            mark: None,
+            ttl: None,
+            sent: now,
+            received: now,
+            generation: 1,
+        };
+        assert!(near.complete(fill, &read), "nothing overtakes it");
+    }
+    near
+}
+
 fn runtime() -> Runtime {
     Builder::new_current_thread()
         .enable_time()
@@ -54,7 +95,8 @@ fn get_and_put(criterion: &mut Criterion) {
     for size in SIZES {
         let value = Bytes::from(vec![0x5A; size]);
         let rules = CacheRules::default();
-        let cache = Cache::new(Embedded::new(CAPACITY, rules.clone()), rules, CAPACITY);
+        let store = Embedded::new(CAPACITY, rules.clone(), hub());
+        let cache = Cache::new(store, rules, CAPACITY);
         let floor = Mutex::new(HashMap::new());
         for address in &addresses {
             let stored = cache.put(Call::until(None), &address.cache, put(&address.key, &value));
@@ -70,8 +112,21 @@ fn get_and_put(criterion: &mut Criterion) {
         });
         group.bench_function(BenchmarkId::new("embedded", size), |bencher| {
             bencher.iter(|| {
-                let found = cache.get(Call::until(None), &addresses[next(&mut turn)]);
+                let address = &addresses[next(&mut turn)];
+                let found = cache.get(Call::until(None), address, Consistency::Fresh(None));
                 black_box(runtime.block_on(found))
+            });
+        });
+        let near = near(&addresses, &value);
+        let want = Want {
+            bound: Duration::MAX,
+            token: None,
+        };
+        group.bench_function(BenchmarkId::new("near", size), |bencher| {
+            bencher.iter(|| {
+                let address = &addresses[next(&mut turn)];
+                let key = address.key.as_bytes();
+                black_box(near.fresh(key, &address.cache, want, clock::now()))
             });
         });
         group.finish();

@@ -29,7 +29,7 @@ const SEEDS: u64 = 1_000;
 const BUDGET: u64 = 3_000;
 
 fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok()?.parse().ok()
+    std::env::var_os(name)?.to_str()?.parse().ok()
 }
 
 #[test]
