@@ -179,6 +179,7 @@ impl Follower {
             .as_ref()
             .is_some_and(|last| last != session.master());
         self.last = Some(session.master().clone());
+        session.begin();
         // Before anybody can use it: a read that bears this generation was sent after it began.
         self.settings.tracker.began(
             session.generation(),
@@ -293,8 +294,9 @@ async fn session_end(session: Option<&(Arc<Session>, Instant)>) -> Event {
             let fault = session.wait_ended().await;
             Event::SessionEnded {
                 generation: session.generation(),
+                // Without pushes the next session will end for the same reason, as soon as that can be known.
+                young: began.elapsed() < YOUNG || fault.cause == Cause::PushesStopped,
                 fault,
-                young: began.elapsed() < YOUNG,
             }
         }
         None => pending().await,

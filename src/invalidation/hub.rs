@@ -56,6 +56,12 @@ struct State {
     proven: Proof,
 }
 
+impl State {
+    fn append(&mut self, event: Event) {
+        self.ring.append(self.generation, event);
+    }
+}
+
 /// Up to when every change has been recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Proof {
@@ -134,23 +140,21 @@ impl Hub {
 
     /// Records what happened.
     pub fn record(&self, event: Event) {
-        if let Event::Discontinuity(reason) = &event {
-            self.metrics.discontinuity(*reason);
-        }
-        {
-            let mut state = self.state.lock();
-            let generation = state.generation;
-            state.ring.append(generation, event);
-        }
+        self.state.lock().append(event);
         self.recorded.notify_one();
     }
 
     /// Something may have been missed; from here on nothing is proven until it is proven again.
     pub fn interrupted(&self, reason: Reason) {
-        self.state.lock().proven = Proof::Nothing;
-        if !crate::near::breaks(self.broken, Mutant::SilentReconnect) {
-            self.record(Event::Discontinuity(reason));
+        self.metrics.discontinuity(reason);
+        {
+            let mut state = self.state.lock();
+            state.proven = Proof::Nothing;
+            if !crate::near::breaks(self.broken, Mutant::SilentReconnect) {
+                state.append(Event::Discontinuity(reason));
+            }
         }
+        self.recorded.notify_one();
     }
 
     /// Every change of a write acknowledged before has been recorded, says that session.

@@ -59,7 +59,7 @@ impl<F: Clone> Intake<F> {
         }
     }
 
-    /// When the last push for the canary was applied.
+    /// When the last push for the canary, or for everything, was applied.
     pub fn canary(&self) -> watch::Receiver<Moment> {
         self.seen.subscribe()
     }
@@ -164,6 +164,8 @@ impl<F: Clone + std::fmt::Debug + Send + Sync + 'static> Tracker for Intake<F> {
     }
 
     fn flushed(&self, _: u64) {
+        // The canary went with everything else.
+        self.seen.send_replace(clock::now());
         self.near.flush();
         self.hub.interrupted(Reason::Flushed);
     }

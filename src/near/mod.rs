@@ -5,7 +5,7 @@
 //! that read the key; the lease is two streams of evidence that no callback is missing (`lease`).
 //!
 //! Claim (G1): an entry that is served FRESH at `now` with bound `L` reflects every write to its key that was
-//! acknowledged before `now - L`. Proof, each step where the code enforces it:
+//! acknowledged before `now - L`, by a vedetta or by anybody on the same master. Proof, each step where the code enforces it:
 //!
 //! 1. *No late insert* (`shard`): a fill takes a token before its read is sent. A push for the key, which follows the
 //!    reply to the read on the wire, kills the token or removes the entry, whichever it meets.
@@ -15,7 +15,7 @@
 //!    heartbeat before the last answered one was sent.
 //! 4. *Nobody else is master* (`Lease::majority`): the base of the majority lease is the time at which a poll was sent
 //!    by which a majority of the Sentinels named this master at the highest epoch. Two majorities share a Sentinel,
-//!    and its epoch only grows, so no write was acknowledged by a later master before that.
+//!    and its epoch only grows, so no vedetta, which waits for a majority, had a later master before that.
 //! 5. *Clears* (`stamp`): an entry counts only while the stamp it was read under is the current one of its cache;
 //!    the stamp is read on the same session and dropped by its own push, so 1 to 4 hold for it as well.
 //! 6. *Time* (`Near::complete`): expiry is counted from before the read was sent, so never later than the server's.

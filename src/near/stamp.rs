@@ -51,7 +51,8 @@ impl Slot {
     /// A read of that generation, begun after so many pushes, found `mark`.
     pub(super) fn learn(&self, generation: u64, mark: Mark, pushes: u64) {
         let mut state = self.state.lock();
-        if state.pushes == pushes {
+        let newer = state.known.is_some_and(|(known, _)| known > generation);
+        if state.pushes == pushes && !newer {
             state.known = Some((generation, mark));
         }
     }

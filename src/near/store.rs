@@ -1,6 +1,6 @@
 //! The near cache as a whole: what may be inserted, and what a push takes away.
 //!
-//! Invariants: see the room (`near`). Locks are taken in the order lease, stamp, shard, and none is held while
+//! Invariants: see the room (`near`). Locks are taken in the order lease, shard, stamp, and none is held while
 //! anything is waited for.
 //!
 //! Not here: what may be served (`serve`); clock, sockets, tasks.
@@ -186,31 +186,36 @@ impl<F: Clone> Near<F> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let pushes = slot.map_or(0, |slot| slot.pushes());
         let mut shard = self.shard(key).lock();
-        if let Some(flight) = shard.flights.get(key)
-            && standing.live
-            && flight.generation == standing.generation
-            && flight.owner == *owner
-            && flight.pushes == pushes
-            && !self.is_flushed(flight.number)
+        let good = shard.flights.get(key).filter(|flight| {
+            standing.live
+                && flight.generation == standing.generation
+                && flight.owner == *owner
+                && flight.pushes == pushes
+                && !self.is_flushed(flight.number)
+        });
+        if let Some(flight) = good
             && join.is_some_and(|bound| now.since(flight.began) <= bound)
         {
             return Begin::Join(flight.handle.clone());
         }
+        // A read that is on its way and may still be kept is left its token by those who may not join it. Otherwise
+        // many of them at once would see to it that nothing is ever kept.
+        let registers = good.is_none() || join.is_some();
         let held = shard
             .get(key)
             .filter(|entry| entry.owner == *owner)
             .and_then(|entry| self.confirmable(entry, now));
-        shard.flights.insert(
-            key.clone(),
-            Flight {
+        if registers {
+            let flight = Flight {
                 number,
                 generation: standing.generation,
                 owner: owner.clone(),
                 began: now,
                 pushes,
                 handle,
-            },
-        );
+            };
+            shard.flights.insert(key.clone(), flight);
+        }
         Begin::Lead(Fill {
             key: key.clone(),
             owner: owner.clone(),
@@ -334,8 +339,8 @@ impl<F: Clone> Near<F> {
         if breaks(self.broken, Mutant::NullPushIgnored) {
             return;
         }
-        self.floor
-            .store(self.next.fetch_add(1, Ordering::AcqRel), Ordering::Release);
+        let floor = self.next.fetch_add(1, Ordering::AcqRel);
+        self.floor.fetch_max(floor, Ordering::AcqRel);
         self.stamps.forget_all();
     }
 

@@ -34,6 +34,8 @@ pub struct Answer {
     pub flags: Flags,
     /// Whether that is the one that it names. Between promotion and the end of a failover it is the one before.
     pub described: bool,
+    /// How many Sentinels it knows of, itself included.
+    pub sentinels: usize,
     /// A moment before it was asked.
     pub asked: Moment,
 }
@@ -90,6 +92,7 @@ pub fn read_answer(
         },
         flags: read_flags(flags),
         described,
+        sentinels: field("num-other-sentinels").parse().unwrap_or(0) + 1,
         asked,
     })
 }

@@ -97,6 +97,8 @@ impl Topology {
     /// When a majority was last polled that names the elected master, each of them without a doubt: the base of the
     /// majority lease. That is the oldest of the newest polls of as many distinct Sentinels as are a majority.
     ///
+    /// A majority is one of all Sentinels that are listed or known to those that answer, whichever are more.
+    ///
     /// `None` while any Sentinel is replacing that master, has found a quorum that cannot reach it, or knows of a later
     /// epoch: between promotion and the word of a majority somebody else may be master already.
     pub fn named(&self) -> Option<Moment> {
@@ -113,7 +115,10 @@ impl Topology {
         }
         let mut polls: Vec<Moment> = polls.into_values().collect();
         polls.sort_unstable_by(|a, b| b.cmp(a));
-        polls.get(self.majority() - 1).copied()
+        // More Sentinels than are listed may have outvoted those that are.
+        let known = self.answers().map(|answer| answer.sentinels).max();
+        let all = known.unwrap_or(0).max(self.views.len());
+        polls.get(all / 2).copied()
     }
 
     /// Every Sentinel's view, in configured order.
@@ -288,6 +293,7 @@ mod tests {
             },
             flags: Flags::default(),
             described: true,
+            sentinels: 3,
             asked: Moment::START,
         }
     }

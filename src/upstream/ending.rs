@@ -4,6 +4,7 @@
 //! behind them wakes anybody.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use redis::{PushInfo, PushKind};
 use tokio::sync::watch;
@@ -21,14 +22,22 @@ pub(super) struct Ending {
     pub(super) state: watch::Sender<Ended>,
     pub(super) tracker: Arc<dyn Tracker>,
     pub(super) generation: u64,
+    /// A session that was dialled in vain has the number of the next one, and tells nothing.
+    pub(super) begun: AtomicBool,
 }
 
 impl Ending {
+    pub(super) fn begin(&self) {
+        self.begun.store(true, Ordering::Release);
+    }
+
     pub(super) fn end(&self, cause: Cause, detail: String) {
         self.state.send_if_modified(|state| {
             let first = state.is_none();
             if first {
-                self.tracker.ended(self.generation);
+                if self.begun.load(Ordering::Acquire) {
+                    self.tracker.ended(self.generation);
+                }
                 *state = Some(Fault::not_applied(cause, detail));
             }
             first

@@ -8,6 +8,7 @@
 //! Not here: what pushes and heartbeats mean (`tracker`); reconnecting (`failover`); the steps of opening (`greeting`).
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use redis::aio::{ConnectionLike, MultiplexedConnection};
@@ -121,6 +122,7 @@ impl Session {
             state: watch::Sender::new(None),
             tracker: settings.tracker.clone(),
             generation,
+            begun: AtomicBool::new(false),
         });
         let on_push = on_push(&ending, &master.endpoint, &settings.metrics);
         let configuration = AsyncConnectionConfig::new()
@@ -182,6 +184,24 @@ impl Session {
     /// The history that its node is part of.
     pub fn lineage(&self) -> Lineage {
         self.lineage
+    }
+
+    /// Asks for the replication id again, and ends the session if it is another one: tokens and losses are told by it.
+    pub async fn check_history(&self) {
+        let Ok(replies) = self.run(&greeting::batch(false)).await else {
+            return;
+        };
+        if let Ok(history) = greeting::read(replies, false, &self.master)
+            && Lineage::new(self.master.epoch, &history) != self.lineage
+        {
+            let detail = format!("{} has begun another history", self.master.endpoint);
+            self.end(Cause::LineageChanged, detail);
+        }
+    }
+
+    /// From now on its end is told to the tracker: somebody is about to use it.
+    pub fn begin(&self) {
+        self.ending.begin();
     }
 
     /// Why it ended, if it did.
@@ -260,6 +280,10 @@ impl Session {
         let replies = result.map_err(|error| {
             let fault = classify(&error, batch.effect);
             self.observe(&fault);
+            // The driver fails the first call in flight before it says that the link is gone.
+            if error.is_connection_dropped() {
+                self.end(Cause::RedisUnreachable, fault.detail.clone());
+            }
             fault
         })?;
         let replies: Vec<Reply> = replies

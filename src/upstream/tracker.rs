@@ -2,8 +2,8 @@
 //!
 //! Invariants, kept by `session` and `failover`: pushes and heartbeats of one session are told in the order of its
 //! wire, and before the reply behind them reaches its caller; a heartbeat is sent only after the one before it was
-//! answered and told; `began` is told before anybody can use the session; `ended` is told once, before any call in
-//! flight fails.
+//! answered and told; `began` is told before anybody can use the session; `ended` is told once, before a call that was
+//! in flight can find the session still standing.
 
 use std::fmt::Debug;
 

@@ -9,6 +9,7 @@ mod admin;
 mod behaviour;
 mod cli;
 mod client;
+mod confirm;
 mod failover;
 mod history;
 mod l0;

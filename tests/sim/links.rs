@@ -43,6 +43,7 @@ impl Sidecar {
                         master: master(view.node, view.epoch),
                         flags: Flags::default(),
                         described: true,
+                        sentinels: 3,
                         asked,
                     };
                     let (now, at) = (world.instant(), &mut world.sidecars[id]);

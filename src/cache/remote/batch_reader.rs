@@ -11,14 +11,15 @@ use tokio::time::Instant;
 
 use crate::backoff::Backoff;
 use crate::clock;
-use crate::model::{CacheId, Cause, Fault, Key, Lookup};
+use crate::model::{CacheId, Cause, Fault, Key, Lookup, Token};
 use crate::near::{Fill, ReadBack};
 
 use super::super::store::{Items, Read, other_lineage, too_large};
 use super::Core;
 use super::flight::{Landed, Pilot};
 use super::read::Seen;
-use super::reader::{Boarding, Terms};
+use super::reader::Boarding;
+use super::terms::Terms;
 
 impl Core {
     /// Several entries: those that the near cache does not have are read in one batch.
@@ -41,7 +42,12 @@ impl Core {
         let mut missing = Vec::new();
         for key in keys {
             let entry = self.layout.entry(cache, key);
-            let hit = self.near_answer(cache, &entry, &terms, now);
+            let hit = self.near_answer(cache, &entry, &terms, now).or_else(|| {
+                // As for one entry: whoever takes an old answer does not wait for a master in doubt.
+                let place = self.place(cache, entry.clone());
+                let old = (!self.is_proven(now)).then(|| self.old_answer(&place, &terms, now));
+                old.flatten().inspect(|_| self.refresh(&place))
+            });
             if hit.is_none() {
                 missing.push((answers.len(), key.clone(), entry));
             }
@@ -74,13 +80,17 @@ impl Core {
                 Err(fault) => fault,
             };
             let now = clock::now();
-            let old: Option<Vec<Lookup>> = missing
+            let old: Vec<Option<Lookup>> = missing
                 .iter()
                 .map(|(_, _, entry)| self.old_answer(&self.place(cache, entry.clone()), terms, now))
                 .collect();
-            if let Some(old) = old {
+            if old.iter().any(Option::is_some) {
                 let mut left = left;
-                return Ok(old.into_iter().map(|hit| within(&mut left, hit)).collect());
+                let mut item = |old: Option<Lookup>| {
+                    let old = old.ok_or_else(|| fault.clone())?;
+                    within(&mut left, old)
+                };
+                return Ok(old.into_iter().map(&mut item).collect());
             }
             self.wait_to_retry(generation, fault, terms, &mut backoff)
                 .await?;
@@ -101,13 +111,7 @@ impl Core {
         } else {
             terms.until
         };
-        let session = self.lane.ready(until).await?;
-        if let Some(token) = terms.want.token
-            && token.lineage != session.lineage()
-        {
-            return Err(other_lineage());
-        }
-        drop(session);
+        self.lane.ready(until).await?;
         let mut fills = Vec::with_capacity(missing.len());
         let mut keys = Vec::with_capacity(missing.len());
         for (_, key, entry) in missing {
@@ -119,10 +123,10 @@ impl Core {
             }
         }
         let (answer, answered) = oneshot::channel();
-        let (core, cache) = (self.clone(), cache.clone());
+        let (core, cache, token) = (self.clone(), cache.clone(), terms.want.token);
         self.tasks.spawn("fill many", async move {
             // A caller that is gone does not read it.
-            let _ = answer.send(core.fill_many(&cache, &keys, fills, left).await);
+            let _ = answer.send(core.fill_many(&cache, &keys, fills, token, left).await);
         });
         answered.await.unwrap_or_else(|_| {
             let detail = "this vedetta is stopping";
@@ -135,16 +139,20 @@ impl Core {
         cache: &CacheId,
         keys: &[Key],
         fills: Vec<(Fill, Pilot)>,
+        token: Option<Token>,
         left: u64,
     ) -> Result<Items<Lookup>, Fault> {
         let near = &self.coherence.near;
         let read = async {
             let session = self.lane.session()?;
+            if token.is_some_and(|token| token.lineage != session.lineage()) {
+                return Err(other_lineage());
+            }
             let sent = clock::now();
             let seen = self.read_many(&session, cache, keys, left).await?;
-            Ok((session.generation(), sent, seen))
+            Ok((session, sent, seen))
         };
-        let (generation, sent, seen) = match read.await {
+        let (session, sent, seen) = match read.await {
             Ok(read) => read,
             Err(fault) => {
                 for (fill, _) in &fills {
@@ -154,6 +162,7 @@ impl Core {
             }
         };
         let received = clock::now();
+        let (generation, lineage) = (session.generation(), session.lineage());
         let take_in = |((fill, pilot), seen): ((Fill, Pilot), Result<Seen, Fault>)| {
             let seen = seen.inspect_err(|_| near.abandon(&fill))?;
             let read = ReadBack {
@@ -170,6 +179,7 @@ impl Core {
                 ttl: read.ttl,
                 sent,
                 generation,
+                lineage,
             });
             pilot.land(Ok(landed.clone()));
             Ok(self.landed(&landed, received))
@@ -184,6 +194,9 @@ impl Core {
         read: &Read,
     ) -> Result<Items<Lookup>, Fault> {
         let session = self.session_for(read).await?;
+        if !read.is_of(&session) {
+            return Err(other_lineage());
+        }
         if let Some(key) = keys.first() {
             let entry = self.layout.entry(cache, key);
             self.coherence.directory.note(&entry, cache);

@@ -100,10 +100,11 @@ impl Canary {
     }
 
     async fn round(&mut self, session: &Arc<Session>) -> Option<()> {
+        let writer = self.writer(session).await?;
+        let armed = clock::now();
         // Tracks the key.
         let held = self.read(session).await?;
         self.look_for_losses(session, held).await;
-        let writer = self.writer(session).await?;
         let sent = clock::now();
         self.write(&writer).await?;
         let written = clock::now();
@@ -112,8 +113,12 @@ impl Canary {
             count: self.count,
             at: Instant::now(),
         });
-        match self.push_since(session, sent, written).await {
-            Some(applied) => self.core.metrics.staleness(applied.since(written)),
+        match self.push_since(session, armed, written).await {
+            Some(applied) if applied >= sent => {
+                self.core.metrics.staleness(applied.since(written));
+            }
+            // Evicted, flushed, or pushed out of the tracking table before the write: nothing is shown.
+            Some(_) => {}
             None if session.ended().is_none() => session.end(
                 Cause::PushesStopped,
                 "Redis has stopped to send invalidations although the link works; was the ACL user changed?",
@@ -123,11 +128,11 @@ impl Canary {
         Some(())
     }
 
-    /// When the push for the write was applied; `None` if it provably was not.
+    /// When a push for the key was applied after it was read; `None` if there provably was none.
     async fn push_since(
         &mut self,
         session: &Session,
-        sent: Moment,
+        armed: Moment,
         written: Moment,
     ) -> Option<Moment> {
         let patience = Instant::now() + PATIENCE;
@@ -135,7 +140,7 @@ impl Canary {
             // Before the push is looked for: whatever this proves has been applied by then.
             let standing = self.core.coherence.near.standing();
             let applied = *self.seen.borrow_and_update();
-            if applied >= sent {
+            if applied >= armed {
                 return Some(applied);
             }
             let ours = standing.generation == session.generation();
@@ -150,7 +155,10 @@ impl Canary {
         }
     }
 
+    /// Also sees to it that the history is still the one that the session began with: a master changes its replication
+    /// id when its first replica attaches, or after a long time without any.
     async fn read(&self, session: &Arc<Session>) -> Option<Option<u64>> {
+        session.check_history().await;
         let mut batch = Batch::new(Operation::Canary, Effect::Read);
         batch.command("GET", &[&self.key]);
         match session.execute(batch).await.ok()?.pop()? {

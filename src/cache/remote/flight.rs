@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::model::{Fault, Moment};
+use crate::clock;
+use crate::model::{Fault, Lineage, Moment, Token};
 use crate::near::Found;
 
 /// What a read of the master found, and when.
@@ -19,6 +20,20 @@ pub(super) struct Landed {
     /// A moment before the read was sent.
     pub(super) sent: Moment,
     pub(super) generation: u64,
+    /// Of the session that read.
+    pub(super) lineage: Lineage,
+}
+
+impl Landed {
+    /// Whether it was asked for longer ago than that.
+    pub(super) fn is_older_than(&self, bound: Duration) -> bool {
+        clock::now().since(self.sent) > bound
+    }
+
+    /// Whether it is of the history that a token, if there is one, belongs to.
+    pub(super) fn belongs_to(&self, token: Option<Token>) -> bool {
+        token.is_none_or(|token| token.lineage == self.lineage)
+    }
 }
 
 pub(super) type Landing = Result<Arc<Landed>, Fault>;

@@ -4,14 +4,14 @@
 //! their own, the others share one.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use metrics::{
     Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram,
     gauge, histogram,
 };
-use parking_lot::{Mutex, RwLock};
+use parking_lot::RwLock;
 
 use crate::clock;
 use crate::model::{CacheId, CacheName};
@@ -30,7 +30,7 @@ const OTHERS: &str = "(others)";
 #[derive(Debug)]
 pub(super) struct Metrics {
     caches: RwLock<HashMap<CacheName, Arc<PerCache>>>,
-    others: Mutex<Option<Arc<PerCache>>>,
+    others: OnceLock<Arc<PerCache>>,
     joined: Counter,
     confirmed: Counter,
     rejected: Counter,
@@ -81,7 +81,7 @@ impl Metrics {
         describe();
         Self {
             caches: RwLock::default(),
-            others: Mutex::new(None),
+            others: OnceLock::new(),
             joined: counter!("vedetta_near_joined_total"),
             confirmed: counter!("vedetta_near_confirmed_total"),
             rejected: counter!("vedetta_near_rejected_fills_total"),
@@ -114,16 +114,19 @@ impl Metrics {
 
     /// The figures of a cache.
     pub(super) fn of(&self, cache: &CacheId) -> Arc<PerCache> {
-        if let Some(figures) = self.caches.read().get(&cache.name) {
-            return figures.clone();
+        {
+            let caches = self.caches.read();
+            if let Some(figures) = caches.get(&cache.name) {
+                return figures.clone();
+            }
+            if caches.len() >= MOST_CACHES {
+                return self
+                    .others
+                    .get_or_init(|| PerCache::register(OTHERS))
+                    .clone();
+            }
         }
         let mut caches = self.caches.write();
-        if caches.len() >= MOST_CACHES && !caches.contains_key(&cache.name) {
-            let mut others = self.others.lock();
-            return others
-                .get_or_insert_with(|| PerCache::register(OTHERS))
-                .clone();
-        }
         caches
             .entry(cache.name.clone())
             .or_insert_with(|| PerCache::register(cache.name.as_str()))

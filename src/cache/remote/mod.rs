@@ -22,6 +22,7 @@ mod reader;
 mod registry;
 mod scripts;
 mod sweep;
+mod terms;
 mod write;
 
 use std::sync::Arc;
@@ -172,7 +173,8 @@ impl Store for Remote {
     async fn get(&self, cache: &CacheId, keys: &[Key], read: Read) -> Result<Items<Lookup>, Fault> {
         match keys {
             [] => Ok(Vec::new()),
-            [key] => Ok(vec![self.0.get(cache, key, read).await]),
+            // The fault of the only item is that of all.
+            [key] => Ok(vec![Ok(self.0.get(cache, key, read).await?)]),
             keys => self.0.get_many(cache, keys, read).await,
         }
     }

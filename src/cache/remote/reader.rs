@@ -14,57 +14,15 @@ use tokio::time::Instant;
 
 use crate::backoff::Backoff;
 use crate::clock;
-use crate::model::{
-    CacheId, Cause, Consistency, Evidence, Fault, Freshness, Hit, Key, Lookup, Moment, Source,
-    Token,
-};
-use crate::near::{Begin, Fill, Found, NearHit, ReadBack, Slot, Want};
+use crate::model::{CacheId, Cause, Evidence, Fault, Freshness, Hit, Key, Lookup, Moment, Source};
+use crate::near::{Begin, Fill, Found, NearHit, ReadBack, Slot};
 use crate::upstream::Session;
 
 use super::super::store::{Read, other_lineage};
 use super::Core;
 use super::flight::{Flight, Landed, Landing, Pilot, flight};
 use super::read::Seen;
-
-/// A read without a deadline, or with a later one, waits that long for a master: longer than a failover takes.
-const LONGEST_WAIT: Duration = Duration::from_secs(10);
-
-/// So long before the deadline of the call the wait for a master ends, so that the caller is told why there is none.
-const MARGIN: Duration = Duration::from_millis(20);
-
-/// What a read asks for, in the terms of the near cache.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Terms {
-    pub(super) want: Want,
-    /// The oldest answer that will do if there is none that is fresh.
-    pub(super) stale: Option<Duration>,
-    /// How long ago a read that is joined may have begun.
-    join: Option<Duration>,
-    pub(super) until: Instant,
-}
-
-impl Terms {
-    /// `None` for a read that goes past the near cache.
-    pub(super) fn new(read: &Read, bound: Duration) -> Option<Self> {
-        let latest = Instant::now() + LONGEST_WAIT;
-        let until = read.deadline.map_or(latest, |at| {
-            at.checked_sub(MARGIN).unwrap_or(at).min(latest)
-        });
-        let fresh = |bound, token: Option<Token>, stale| Self {
-            want: Want { bound, token },
-            stale,
-            // What another call has begun to read may be older than the token.
-            join: token.is_none().then_some(bound),
-            until,
-        };
-        match read.consistency {
-            Consistency::Fresh(wanted) => Some(fresh(wanted.unwrap_or(bound), None, None)),
-            Consistency::AtLeast(token) => Some(fresh(bound, Some(token), None)),
-            Consistency::StaleOk(age) => Some(fresh(bound.min(age), None, Some(age))),
-            Consistency::Master => None,
-        }
-    }
-}
+use super::terms::{LONGEST_WAIT, Terms};
 
 /// One entry, under the name it has in Redis.
 #[derive(Debug, Clone)]
@@ -120,7 +78,7 @@ impl Core {
         loop {
             let generation = self.coherence.near.standing().generation;
             let fault = match self.board_and_land(&place, &terms).await {
-                Ok(landed) => return Ok(self.landed(&landed, clock::now())),
+                Ok(found) => return Ok(found),
                 Err(fault) => fault,
             };
             if let Some(stale) = self.old_answer(&place, &terms, clock::now()) {
@@ -153,32 +111,43 @@ impl Core {
     }
 
     /// Waits for a session and for one read on it.
-    async fn board_and_land(self: &Arc<Self>, place: &Place, terms: &Terms) -> Landing {
+    async fn board_and_land(
+        self: &Arc<Self>,
+        place: &Place,
+        terms: &Terms,
+    ) -> Result<Lookup, Fault> {
+        let mut join = terms.join;
         loop {
             let until = match terms.stale {
                 // Whoever takes an old answer does not wait for a new one while there is no master.
                 Some(_) => Instant::now(),
                 None => terms.until,
             };
-            let session = self.lane.ready(until).await?;
-            if let Some(token) = terms.want.token
-                && token.lineage != session.lineage()
-            {
-                return Err(other_lineage());
-            }
-            drop(session);
-            let flight = match self.board(place, terms.join) {
+            self.lane.ready(until).await?;
+            let (flight, joined) = match self.board(place, join) {
                 Boarding::Joined(flight) => {
                     self.metrics.joined();
-                    flight
+                    (flight, true)
                 }
                 Boarding::Leads(fill, pilot, flight) => {
+                    // The read that this call would have joined may have landed since it looked.
+                    let (near, now) = (&self.coherence.near, clock::now());
+                    if let Some(hit) = near.fresh(&place.entry, &place.cache, terms.want, now) {
+                        near.abandon(&fill);
+                        return Ok(lookup(hit));
+                    }
                     self.take_off(place.clone(), fill, pilot);
-                    flight
+                    (flight, false)
                 }
             };
             match flight.landing().await {
-                Some(landing) => return landing,
+                // What somebody else asked for may have been asked too long before this call.
+                Some(Ok(landed)) if joined && landed.is_older_than(terms.want.bound) => join = None,
+                Some(Ok(landed)) if landed.belongs_to(terms.want.token) => {
+                    return Ok(self.landed(&landed, clock::now()));
+                }
+                Some(Ok(_)) => return Err(other_lineage()),
+                Some(Err(fault)) => return Err(fault),
                 // Given up by the one who led it, for a reason of its own.
                 None if self.tasks.stopping().is_cancelled() => {
                     let detail = "this vedetta is stopping";
@@ -202,14 +171,14 @@ impl Core {
     }
 
     /// Whether the leases stand, so that asking the master is worth the wait.
-    fn is_proven(&self, now: Moment) -> bool {
+    pub(super) fn is_proven(&self, now: Moment) -> bool {
         let standing = self.coherence.near.standing();
         let bound = self.coherence.bound;
         standing.base.is_some_and(|base| now.since(base) <= bound)
     }
 
     /// After a stale answer: confirms or replaces what was answered, for those who come next.
-    fn refresh(self: &Arc<Self>, place: &Place) {
+    pub(super) fn refresh(self: &Arc<Self>, place: &Place) {
         if self.lane.session().is_ok()
             && let Boarding::Leads(fill, pilot, _) = self.board(place, Some(LONGEST_WAIT))
         {
@@ -231,10 +200,11 @@ impl Core {
             let session = self.lane.session()?;
             let sent = clock::now();
             let seen = self.read_for(&session, place, fill.held.as_ref()).await?;
-            Ok((session.generation(), sent, seen))
+            Ok((session, sent, seen))
         };
         match read.await {
-            Ok((generation, sent, seen)) => {
+            Ok((session, sent, seen)) => {
+                let (generation, lineage) = (session.generation(), session.lineage());
                 let read = ReadBack {
                     found: seen.found,
                     mark: seen.mark,
@@ -249,6 +219,7 @@ impl Core {
                     ttl: read.ttl,
                     sent,
                     generation,
+                    lineage,
                 }))
             }
             Err(fault) => {
@@ -336,6 +307,9 @@ impl Core {
         read: &Read,
     ) -> Result<Lookup, Fault> {
         let session = self.session_for(read).await?;
+        if !read.is_of(&session) {
+            return Err(other_lineage());
+        }
         let place = self.place(cache, self.layout.entry(cache, key));
         self.coherence.directory.note(&place.entry, cache);
         let sent = clock::now();
@@ -349,16 +323,13 @@ impl Core {
             ttl: seen.ttl,
             sent,
             generation: session.generation(),
+            lineage: session.lineage(),
         };
         self.landed(&landed, clock::now())
     }
 
     pub(super) async fn session_for(&self, read: &Read) -> Result<Arc<Session>, Fault> {
-        let latest = Instant::now() + LONGEST_WAIT;
-        let until = read.deadline.map_or(latest, |at| {
-            at.checked_sub(MARGIN).unwrap_or(at).min(latest)
-        });
-        self.lane.ready(until).await
+        self.lane.ready(read.until()).await
     }
 }
 

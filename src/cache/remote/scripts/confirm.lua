@@ -12,6 +12,7 @@ elseif head and pttl ~= -2 then
   same = not hidden and digest(redis.call('GET', KEYS[1])) == ARGV[1]
 end
 if same then
-  return {1, pttl, held}
+  return {1, pttl, held or false}
 end
-return {0, head and redis.call('GET', KEYS[1]), pttl, held}
+-- Redis ends a list at its first nil, hence false.
+return {0, head and redis.call('GET', KEYS[1]) or false, pttl, held or false}
