@@ -18,11 +18,11 @@ use run::{Report, Store};
 
 use crate::support::{Redis, RedisOptions, SentinelSet, Vedetta};
 
-/// What the table says about the server under test.
-pub(crate) /// What is right does not depend on how busy the machine is.
+/// What is right does not depend on how busy the machine is.
 const PATIENT: &[&str] = &["--redis-command-timeout", "10s"];
 
-const CACHES: (&str, &str) = ("VEDETTA_CACHES", "bt_raw*:raw,bt_ttl:framed:1h");
+/// What the table says about the server under test.
+pub(crate) const CACHES: (&str, &str) = ("VEDETTA_CACHES", "bt_raw*:raw,bt_ttl:framed:1h");
 
 /// Where the table is.
 pub(crate) fn table() -> PathBuf {
@@ -71,7 +71,10 @@ async fn single_redis() {
 #[tokio::test(flavor = "multi_thread")]
 async fn sentinel_set() {
     let set = SentinelSet::start();
-    let vedetta = Vedetta::start(PATIENT, &[CACHES, ("REDIS_ADDRESSES", &set.sentinel_list())]);
+    let vedetta = Vedetta::start(
+        PATIENT,
+        &[CACHES, ("REDIS_ADDRESSES", &set.sentinel_list())],
+    );
     assert_behaves(&format!("http://{}", vedetta.api()), Store::Sentinel).await;
 }
 
