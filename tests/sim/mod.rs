@@ -23,7 +23,7 @@ use crate::near::Mutant;
 use world::World;
 
 /// Seeds of a plain run; `VEDETTA_SEEDS` asks for more, `VEDETTA_SEED` for one alone.
-const SEEDS: u64 = 1_000;
+const SEEDS: u64 = 2_000;
 
 /// Seeds within which a mutant must be caught.
 const BUDGET: u64 = 3_000;
