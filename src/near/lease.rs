@@ -218,11 +218,6 @@ impl Lease {
         }
     }
 
-    /// Up to when a majority is known to stand behind the current master.
-    pub fn majority(&self) -> Moment {
-        self.majority.base()
-    }
-
     fn link(&self) -> Moment {
         self.proven.map_or(Moment::START, |beat| beat.sent)
     }

@@ -144,11 +144,6 @@ impl<F: Clone> Near<F> {
         self.lease.read().standing()
     }
 
-    /// Up to when a majority is known to stand behind the current master.
-    pub fn majority(&self) -> Moment {
-        self.lease.read().majority()
-    }
-
     /// See [`Lease::read_proof`].
     pub fn read_proof(&self, generation: u64, sent: Moment) -> (Moment, Moment) {
         self.lease.read().read_proof(generation, sent)

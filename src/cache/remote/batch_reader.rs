@@ -7,16 +7,15 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
-use tokio::time::Instant;
 
 use crate::backoff::Backoff;
 use crate::clock;
 use crate::model::{CacheId, Cause, Fault, Key, Lookup, Token};
-use crate::near::{Fill, ReadBack};
+use crate::near::Fill;
 
 use super::super::store::{Items, Read, other_lineage, too_large};
 use super::Core;
-use super::flight::{Landed, Pilot};
+use super::flight::Pilot;
 use super::read::Seen;
 use super::reader::Boarding;
 use super::terms::Terms;
@@ -106,12 +105,7 @@ impl Core {
         terms: &Terms,
         left: u64,
     ) -> Result<Items<Lookup>, Fault> {
-        let until = if terms.stale.is_some() {
-            Instant::now()
-        } else {
-            terms.until
-        };
-        self.lane.ready(until).await?;
+        self.lane.ready(terms.patience()).await?;
         let mut fills = Vec::with_capacity(missing.len());
         let mut keys = Vec::with_capacity(missing.len());
         for (_, key, entry) in missing {
@@ -162,25 +156,9 @@ impl Core {
             }
         };
         let received = clock::now();
-        let (generation, lineage) = (session.generation(), session.lineage());
         let take_in = |((fill, pilot), seen): ((Fill, Pilot), Result<Seen, Fault>)| {
             let seen = seen.inspect_err(|_| near.abandon(&fill))?;
-            let read = ReadBack {
-                found: seen.found,
-                mark: seen.mark,
-                ttl: seen.ttl,
-                sent,
-                received,
-                generation,
-            };
-            near.complete(fill, &read);
-            let landed = Arc::new(Landed {
-                found: read.found,
-                ttl: read.ttl,
-                sent,
-                generation,
-                lineage,
-            });
+            let landed = self.take_in(fill, seen, &session, sent, received);
             pilot.land(Ok(landed.clone()));
             Ok(self.landed(&landed, received))
         };

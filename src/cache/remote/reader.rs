@@ -118,12 +118,7 @@ impl Core {
     ) -> Result<Lookup, Fault> {
         let mut join = terms.join;
         loop {
-            let until = match terms.stale {
-                // Whoever takes an old answer does not wait for a new one while there is no master.
-                Some(_) => Instant::now(),
-                None => terms.until,
-            };
-            self.lane.ready(until).await?;
+            self.lane.ready(terms.patience()).await?;
             let (flight, joined) = match self.board(place, join) {
                 Boarding::Joined(flight) => {
                     self.metrics.joined();
@@ -203,30 +198,39 @@ impl Core {
             Ok((session, sent, seen))
         };
         match read.await {
-            Ok((session, sent, seen)) => {
-                let (generation, lineage) = (session.generation(), session.lineage());
-                let read = ReadBack {
-                    found: seen.found,
-                    mark: seen.mark,
-                    ttl: seen.ttl,
-                    sent,
-                    received: clock::now(),
-                    generation,
-                };
-                self.coherence.near.complete(fill, &read);
-                Ok(Arc::new(Landed {
-                    found: read.found,
-                    ttl: read.ttl,
-                    sent,
-                    generation,
-                    lineage,
-                }))
-            }
+            Ok((session, sent, seen)) => Ok(self.take_in(fill, seen, &session, sent, clock::now())),
             Err(fault) => {
                 self.coherence.near.abandon(&fill);
                 Err(fault)
             }
         }
+    }
+
+    /// Offers what a read saw to the near cache, and keeps it for whoever waits.
+    pub(super) fn take_in(
+        &self,
+        fill: Fill,
+        seen: Seen,
+        session: &Session,
+        sent: Moment,
+        received: Moment,
+    ) -> Arc<Landed> {
+        let read = ReadBack {
+            found: seen.found,
+            mark: seen.mark,
+            ttl: seen.ttl,
+            sent,
+            received,
+            generation: session.generation(),
+        };
+        self.coherence.near.complete(fill, &read);
+        Arc::new(Landed {
+            found: read.found,
+            ttl: read.ttl,
+            sent,
+            generation: read.generation,
+            lineage: session.lineage(),
+        })
     }
 
     /// The answer of the near cache, and its share in the figures.

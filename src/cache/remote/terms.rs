@@ -28,6 +28,15 @@ pub(super) struct Terms {
 }
 
 impl Terms {
+    /// Until when a session is waited for at a time. Whoever takes an old answer does not wait for a new one while there
+    /// is no master.
+    pub(super) fn patience(&self) -> Instant {
+        match self.stale {
+            Some(_) => Instant::now(),
+            None => self.until,
+        }
+    }
+
     /// `None` for a read that goes past the near cache.
     pub(super) fn new(read: &Read, bound: Duration) -> Option<Self> {
         let until = read.until();
