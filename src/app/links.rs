@@ -9,7 +9,7 @@ use crate::cache::{Canary, Coherence, Flight, Remote, canary_key};
 use crate::config::{Config, RedisConfig, SentinelConfig, Tls};
 use crate::failover;
 use crate::invalidation::{self, Directory, Hub, HubLimits, Intake};
-use crate::model::{Cause, Fault, Master};
+use crate::model::{Cause, Detector, Fault, Master};
 use crate::near::{Capacity, Near};
 use crate::sentinel::{self, Election, WatchSettings};
 use crate::telemetry::Registry;
@@ -141,6 +141,10 @@ fn constant_election(redis: &RedisConfig) -> watch::Receiver<Election> {
     let (_, standing) = watch::channel(Election {
         master,
         named: None,
+        hold: None,
+        replicas: 0,
+        rules: None,
+        detector: Detector::Poll,
         views: Arc::new([]),
         settled: true,
     });

@@ -6,6 +6,7 @@
 //! Not here: how any of it is stored (`cache::frame`), sent (`grpc::convert`) or configured (`config`).
 
 mod address;
+mod detector;
 mod endpoint;
 mod entry;
 mod fault;
@@ -14,6 +15,7 @@ mod moment;
 mod version;
 
 pub use address::{Address, CacheId, CacheName, Key, NameError, Tenant};
+pub use detector::{Detector, Signal};
 pub use endpoint::{Endpoint, EndpointError, Master};
 pub use entry::{
     Condition, Consistency, Evidence, Expiry, Freshness, Hit, Lookup, PutOutcome, Source,

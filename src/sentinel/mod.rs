@@ -16,8 +16,9 @@ mod topology;
 mod watcher;
 
 pub use metrics::Metrics;
+pub use reply::{Dispute, WatchRules};
 pub use task::{Election, start};
-pub use topology::SentinelView;
+pub use topology::{Hold, SentinelView};
 pub use watcher::WatchSettings;
 #[cfg(test)]
 pub(crate) use {

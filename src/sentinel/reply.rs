@@ -9,6 +9,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::model::{Cause, Endpoint, Fault, Master, Moment};
 
@@ -21,6 +22,39 @@ pub struct Flags {
     pub o_down: bool,
     /// It is leading a failover.
     pub failover: bool,
+}
+
+/// Why one Sentinel does not stand by the elected master.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dispute {
+    /// A quorum cannot reach it.
+    ObjectivelyDown,
+    /// It is being replaced.
+    Failover,
+    /// It was replaced: the Sentinel knows of a later config epoch.
+    LaterEpoch,
+}
+
+impl Dispute {
+    /// The stable name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ObjectivelyDown => "o_down",
+            Self::Failover => "failover_in_progress",
+            Self::LaterEpoch => "later_epoch",
+        }
+    }
+}
+
+/// How a Sentinel is told to watch the master.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WatchRules {
+    /// `down-after-milliseconds`.
+    pub down_after: Duration,
+    /// `failover-timeout`.
+    pub failover_timeout: Duration,
+    /// How many must find it down.
+    pub quorum: usize,
 }
 
 /// One Sentinel's opinion.
@@ -36,15 +70,25 @@ pub struct Answer {
     pub described: bool,
     /// How many Sentinels it knows of, itself included.
     pub sentinels: usize,
+    /// How many replicas of the master that it describes it knows of, dead ones included.
+    pub replicas: usize,
+    /// How it watches; `None` if it does not say.
+    pub rules: Option<WatchRules>,
     /// A moment before it was asked.
     pub asked: Moment,
 }
 
 impl Answer {
     /// Whether it says that this master is being replaced, or about to be, or was.
-    pub fn disputes(&self, master: &Master) -> bool {
-        let doubts = self.described && (self.flags.o_down || self.flags.failover);
-        self.master.epoch > master.epoch || self.master.endpoint == master.endpoint && doubts
+    pub fn dispute(&self, master: &Master) -> Option<Dispute> {
+        let described = self.described && self.master.endpoint == master.endpoint;
+        if self.master.epoch > master.epoch {
+            Some(Dispute::LaterEpoch)
+        } else if described && self.flags.failover {
+            Some(Dispute::Failover)
+        } else {
+            (described && self.flags.o_down).then_some(Dispute::ObjectivelyDown)
+        }
     }
 }
 
@@ -93,6 +137,8 @@ pub fn read_answer(
         flags: read_flags(flags),
         described,
         sentinels: field("num-other-sentinels").parse().unwrap_or(0) + 1,
+        replicas: field("num-slaves").parse().unwrap_or(0),
+        rules: read_rules(&field),
         asked,
     })
 }
@@ -103,6 +149,15 @@ pub fn unknown_name(name: &str) -> Fault {
         Cause::MasterNameUnknown,
         format!("does not monitor a master called {name:?}; check sentinel.master_name"),
     )
+}
+
+fn read_rules<'a>(field: &impl Fn(&str) -> &'a str) -> Option<WatchRules> {
+    let time = |name: &str| field(name).parse().ok().map(Duration::from_millis);
+    Some(WatchRules {
+        down_after: time("down-after-milliseconds")?,
+        failover_timeout: time("failover-timeout")?,
+        quorum: field("quorum").parse().ok()?,
+    })
 }
 
 fn read_flags(text: &str) -> Flags {
@@ -161,7 +216,7 @@ mod tests {
         )
         .expect("a whole answer");
         // The flags are those of the old master: nothing follows for the new one.
-        assert!(!answer.described && !answer.disputes(&answer.master));
+        assert!(!answer.described && answer.dispute(&answer.master).is_none());
         assert_eq!(answer.master.endpoint.to_string(), "10.0.0.2:6380");
         assert_eq!(answer.master.epoch, 7);
         assert_eq!(

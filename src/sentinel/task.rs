@@ -12,11 +12,11 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use crate::drain::Tasks;
-use crate::model::{Fault, Master, Moment};
+use crate::model::{Detector, Fault, Master, Moment};
 
 use super::metrics::Metrics;
-use super::reply::Answer;
-use super::topology::{SentinelView, Topology};
+use super::reply::{Answer, WatchRules};
+use super::topology::{Hold, SentinelView, Topology};
 use super::watcher::{WatchSettings, Watcher};
 
 /// Reports that may wait for the topology. Watchers wait when it is full; it never is for long, because taking
@@ -33,6 +33,14 @@ pub struct Election {
     pub master: Result<Master, Fault>,
     /// When a majority was last polled that names that master and stands by it; `None` without Sentinels.
     pub named: Option<Moment>,
+    /// Why writes must wait; `None` while no Sentinel disputes that master.
+    pub hold: Option<Hold>,
+    /// The most replicas of that master that any Sentinel knows of.
+    pub replicas: usize,
+    /// How the Sentinels watch it; `None` without Sentinels.
+    pub rules: Option<WatchRules>,
+    /// What made the Sentinel be asked whose answer this follows from.
+    pub detector: Detector,
     /// Every Sentinel's view; empty without Sentinels.
     pub views: Arc<[SentinelView]>,
     /// Whether every Sentinel has had the time to answer once.
@@ -111,6 +119,10 @@ impl Owner {
         Election {
             master,
             named: Some(self.topology.named().unwrap_or(Moment::START)),
+            hold: self.topology.hold(),
+            replicas: self.topology.replicas(),
+            rules: self.topology.watch_rules(),
+            detector: Detector::Poll,
             views: self.topology.views().into(),
             settled: !self.waiting.contains(&true),
         }

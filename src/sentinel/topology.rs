@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use crate::model::{Cause, Endpoint, Fault, Master, Moment};
 
-use super::reply::Answer;
+use super::reply::{Answer, Dispute, WatchRules};
 
 /// How long a majority must agree on a doubtful choice before it is followed. Longer than any failover takes, short
 /// enough to recover without a restart from Sentinels that were rebuilt (their epochs start at 0) or from one that
@@ -35,6 +35,15 @@ pub struct SentinelView {
     pub answered: Option<Instant>,
     /// Whether it names the elected master.
     pub agrees: bool,
+}
+
+/// Why writes must wait.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hold {
+    /// Who says so.
+    pub sentinel: Endpoint,
+    /// What it says.
+    pub reason: Dispute,
 }
 
 /// The views of all Sentinels and what follows from them.
@@ -103,7 +112,10 @@ impl Topology {
     /// epoch: between promotion and the word of a majority somebody else may be master already.
     pub fn named(&self) -> Option<Moment> {
         let elected = self.elected.as_ref()?;
-        if self.answers().any(|answer| answer.disputes(elected)) {
+        if self
+            .answers()
+            .any(|answer| answer.dispute(elected).is_some())
+        {
             return None;
         }
         let mut polls: BTreeMap<&str, Moment> = BTreeMap::new();
@@ -119,6 +131,33 @@ impl Topology {
         let known = self.answers().map(|answer| answer.sentinels).max();
         let all = known.unwrap_or(0).max(self.views.len());
         polls.get(all / 2).copied()
+    }
+
+    /// Why writes to the elected master must wait: what one Sentinel says about it. `None` while nobody disputes it.
+    pub fn hold(&self) -> Option<Hold> {
+        let elected = self.elected.as_ref()?;
+        self.views.iter().find_map(|view| {
+            let answer = view.answer.as_ref().ok()?;
+            let reason = answer.dispute(elected)?;
+            Some(Hold {
+                sentinel: view.sentinel.clone(),
+                reason,
+            })
+        })
+    }
+
+    /// The most replicas of the elected master that any Sentinel knows of.
+    pub fn replicas(&self) -> usize {
+        let elected = self.elected.as_ref();
+        let named = self
+            .answers()
+            .filter(|answer| answer.described && Some(&answer.master) == elected);
+        named.map(|answer| answer.replicas).max().unwrap_or(0)
+    }
+
+    /// How the Sentinels watch the master, as one of them tells it.
+    pub fn watch_rules(&self) -> Option<WatchRules> {
+        self.answers().find_map(|answer| answer.rules)
     }
 
     /// Every Sentinel's view, in configured order.
@@ -294,6 +333,8 @@ mod tests {
             flags: Flags::default(),
             described: true,
             sentinels: 3,
+            replicas: 2,
+            rules: None,
             asked: Moment::START,
         }
     }

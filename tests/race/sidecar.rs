@@ -22,8 +22,8 @@ use vedetta::drain::Tasks;
 use vedetta::failover::{self, Phase, Status};
 use vedetta::invalidation::{self, Directory, Hub, HubLimits, Intake};
 use vedetta::model::{
-    Condition, Consistency, Endpoint, Expiry, Fault, Freshness, Lookup, Master, Moment, Source,
-    Token, Value,
+    Condition, Consistency, Detector, Endpoint, Expiry, Fault, Freshness, Lookup, Master, Moment,
+    Source, Token, Value,
 };
 use vedetta::near::{Capacity, Near};
 use vedetta::sentinel::{self, Election, WatchSettings};
@@ -312,6 +312,10 @@ fn elections(
             let election = Election {
                 master: Ok(master),
                 named: None,
+                hold: None,
+                replicas: 0,
+                rules: None,
+                detector: Detector::Poll,
                 views: Arc::new([]),
                 settled: true,
             };

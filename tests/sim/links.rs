@@ -44,6 +44,8 @@ impl Sidecar {
                         flags: Flags::default(),
                         described: true,
                         sentinels: 3,
+                        replicas: 2,
+                        rules: None,
                         asked,
                     };
                     let (now, at) = (world.instant(), &mut world.sidecars[id]);
