@@ -10,6 +10,7 @@ mod detector;
 mod endpoint;
 mod entry;
 mod fault;
+mod history;
 mod lineage;
 mod moment;
 mod version;
@@ -22,6 +23,7 @@ pub use entry::{
     TtlLookup, Value,
 };
 pub use fault::{Applied, Cause, Fault, Owner};
+pub use history::{History, HistoryId, Point};
 pub use lineage::{Lineage, Token};
 pub use moment::Moment;
 pub use version::Version;

@@ -3,7 +3,7 @@
 //! Sources: <https://redis.io/docs/latest/commands/role/>, <https://redis.io/docs/latest/commands/client-tracking/>,
 //! <https://redis.io/docs/latest/commands/client-trackinginfo/>, <https://redis.io/docs/latest/commands/info/>.
 
-use crate::model::{Cause, Fault, Master};
+use crate::model::{Cause, Fault, History, HistoryId, Lineage, Master, Point};
 
 use super::batch::{Batch, Effect, Operation, Reply};
 
@@ -21,8 +21,15 @@ pub(super) fn batch(tracking: bool) -> Batch {
     batch
 }
 
-/// The replication id of a master that, if asked to, tracks what this connection reads.
-pub(super) fn read(replies: Vec<Reply>, tracking: bool, master: &Master) -> Result<String, Fault> {
+/// Which writes a node has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Past {
+    pub(super) lineage: Lineage,
+    pub(super) history: History,
+}
+
+/// The past of a master that, if asked to, tracks what this connection reads.
+pub(super) fn read(replies: Vec<Reply>, tracking: bool, master: &Master) -> Result<Past, Fault> {
     let mut replies = replies.into_iter();
     master_offset(replies.next().as_ref(), master)?;
     let refused = |fault: Fault, what: &str| {
@@ -32,20 +39,20 @@ pub(super) fn read(replies: Vec<Reply>, tracking: bool, master: &Master) -> Resu
         );
         Fault::not_applied(fault.cause, detail)
     };
-    let history = match replies.next() {
-        Some(Reply::Bytes(text)) => replication_id(&String::from_utf8_lossy(&text)),
+    let found = match replies.next() {
+        Some(Reply::Bytes(text)) => past(&String::from_utf8_lossy(&text), master.epoch),
         Some(Reply::Failed(fault)) => return Err(refused(fault, "INFO")),
         _ => None,
     };
-    let history = history.ok_or_else(|| shapeless("INFO"))?;
+    let past = found.ok_or_else(|| shapeless("INFO"))?;
     if !tracking {
-        return Ok(history);
+        return Ok(past);
     }
     if let Some(Reply::Failed(fault)) = replies.next() {
         return Err(refused(fault, "CLIENT TRACKING"));
     }
     match replies.next() {
-        Some(Reply::Map(fields)) if is_default_mode(&fields) => Ok(history),
+        Some(Reply::Map(fields)) if is_default_mode(&fields) => Ok(past),
         Some(Reply::Failed(fault)) => Err(refused(fault, "CLIENT TRACKINGINFO")),
         _ => Err(Fault::not_applied(
             Cause::RedisRefused,
@@ -89,11 +96,30 @@ fn is_default_mode(fields: &[(Reply, Reply)]) -> bool {
     })
 }
 
-fn replication_id(info: &str) -> Option<String> {
-    info.lines()
-        .find_map(|line| line.strip_prefix("master_replid:"))
-        .map(|id| id.trim().to_owned())
-        .filter(|id| !id.is_empty())
+fn past(info: &str, epoch: u64) -> Option<Past> {
+    let field = |name: &str| {
+        let mut values = info.lines().filter_map(|line| line.strip_prefix(name));
+        values
+            .next()
+            .and_then(|rest| rest.strip_prefix(':'))
+            .map(str::trim)
+    };
+    let id = field("master_replid").filter(|id| !id.is_empty())?;
+    // The offset of the first byte that is not shared; -1 where there is no other history.
+    let unshared = field("second_repl_offset").and_then(|offset| offset.parse::<u64>().ok());
+    let before = unshared
+        .zip(field("master_replid2"))
+        .map(|(unshared, id)| Point {
+            history: HistoryId::new(id),
+            offset: unshared.saturating_sub(1),
+        });
+    Some(Past {
+        lineage: Lineage::new(epoch, id),
+        history: History {
+            id: HistoryId::new(id),
+            before,
+        },
+    })
 }
 
 fn shapeless(command: &str) -> Fault {
@@ -123,7 +149,10 @@ mod tests {
     fn replies(flags: Vec<Reply>) -> Vec<Reply> {
         vec![
             Reply::Array(vec![text("master"), Reply::Int(7), Reply::Array(vec![])]),
-            text("# Replication\r\nrole:master\r\nmaster_replid:abc\r\nmaster_replid2:def\r\n"),
+            text(
+                "# Replication\r\nrole:master\r\nmaster_replid:abc\r\nmaster_replid2:def\r\n\
+                 master_repl_offset:90\r\nsecond_repl_offset:71\r\n",
+            ),
             text("OK"),
             Reply::Map(vec![
                 (text("flags"), Reply::Array(flags)),
@@ -134,8 +163,15 @@ mod tests {
 
     #[test]
     fn a_master_that_tracks_tells_its_history() {
-        let history = read(replies(vec![text("on")]), true, &master());
-        assert_eq!(history.as_deref(), Ok("abc"));
+        let past = read(replies(vec![text("on")]), true, &master()).expect("a master");
+        assert_eq!(past.lineage, Lineage::new(1, "abc"));
+        let at = |id, offset| Point {
+            history: HistoryId::new(id),
+            offset,
+        };
+        assert!(past.history.includes(at("abc", 90)));
+        assert!(past.history.includes(at("def", 70)));
+        assert!(!past.history.includes(at("def", 71)));
     }
 
     #[test]

@@ -22,12 +22,12 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::config::{Credentials, RedisConfig};
 use crate::dial::dial;
 use crate::drain::Tasks;
-use crate::model::{Cause, Endpoint, Fault, Lineage, Master, Token};
+use crate::model::{Cause, Endpoint, Fault, History, HistoryId, Lineage, Master, Point, Token};
 
 use super::batch::{Batch, Effect, Reply};
 use super::ending::{Ending, on_push};
 use super::error::{classify, is_missing_script};
-use super::greeting;
+use super::greeting::{self, Past};
 use super::heartbeat;
 use super::metrics::Metrics;
 use super::tracker::Tracker;
@@ -35,6 +35,9 @@ use super::traffic::{Counting, Received};
 
 /// How many batches may queue for the socket before callers wait.
 const PIPELINE_BUFFER: usize = 1024;
+
+/// How long answers are still waited for on a link that works when its session has ended.
+const LAST_WORDS: Duration = Duration::from_millis(20);
 
 /// Why and whether a session ended.
 pub type Ended = Option<Fault>;
@@ -67,6 +70,7 @@ pub struct Session {
     pub(super) generation: u64,
     connection: MultiplexedConnection,
     lineage: Lineage,
+    history: History,
     pub(super) ending: Arc<Ending>,
     slots: Arc<Semaphore>,
     tasks: Tasks,
@@ -149,6 +153,10 @@ impl Session {
         let driver = settings.tasks.spawn("redis session", driver);
         let mut session = Self {
             lineage: Lineage::new(master.epoch, ""),
+            history: History {
+                id: HistoryId::new(""),
+                before: None,
+            },
             master,
             generation,
             connection,
@@ -160,15 +168,15 @@ impl Session {
             received,
             _driver: AbortOnDropHandle::new(driver),
         };
-        session.lineage = session.greet(settings.tracking).await?;
+        let past = session.greet(settings.tracking).await?;
+        (session.lineage, session.history) = (past.lineage, past.history);
         Ok(Arc::new(session))
     }
 
     /// Checks the role, has the node track what is read here, and asks for the lineage.
-    async fn greet(&self, tracking: bool) -> Result<Lineage, Fault> {
+    async fn greet(&self, tracking: bool) -> Result<Past, Fault> {
         let replies = self.run(&greeting::batch(tracking)).await?;
-        let history = greeting::read(replies, tracking, &self.master)?;
-        Ok(Lineage::new(self.master.epoch, &history))
+        greeting::read(replies, tracking, &self.master)
     }
 
     /// The node it is connected to.
@@ -186,13 +194,18 @@ impl Session {
         self.lineage
     }
 
+    /// Which writes its node had when it was opened.
+    pub fn history(&self) -> &History {
+        &self.history
+    }
+
     /// Asks for the replication id again, and ends the session if it is another one: tokens and losses are told by it.
     pub async fn check_history(&self) {
         let Ok(replies) = self.run(&greeting::batch(false)).await else {
             return;
         };
-        if let Ok(history) = greeting::read(replies, false, &self.master)
-            && Lineage::new(self.master.epoch, &history) != self.lineage
+        if let Ok(past) = greeting::read(replies, false, &self.master)
+            && past.lineage != self.lineage
         {
             let detail = format!("{} has begun another history", self.master.endpoint);
             self.end(Cause::LineageChanged, detail);
@@ -274,7 +287,11 @@ impl Session {
             return Err(Fault::not_applied(Cause::NoSession, fault.detail));
         }
         let began = Instant::now();
-        let result = self.send(batch).await;
+        let result = tokio::select! {
+            biased;
+            result = self.send(batch) => result,
+            () = self.given_up() => return Err(self.unanswered(batch.effect)),
+        };
         self.metrics
             .answered(batch.operation, began.elapsed().as_secs_f64());
         let replies = result.map_err(|error| {
@@ -298,6 +315,27 @@ impl Session {
         Ok(replies)
     }
 
+    /// Completes when no answer is waited for any more: a node that is no longer the master is waited for in vain, or
+    /// acknowledges what will be lost. Where only the session is at fault, answers on their way are still read.
+    async fn given_up(&self) {
+        let fault = self.wait_ended().await;
+        if !matches!(fault.cause, Cause::NoSession | Cause::RedisUnreachable) {
+            tokio::time::sleep(LAST_WORDS).await;
+        }
+    }
+
+    /// The fault of a batch that was in flight when the session ended.
+    fn unanswered(&self, effect: Effect) -> Fault {
+        let detail = self.ended().map_or_else(String::new, |fault| fault.detail);
+        match effect {
+            Effect::Read => Fault::not_applied(Cause::NoSession, detail),
+            Effect::Write => Fault::unknown(
+                Cause::OutcomeUnknown,
+                format!("the link to Redis ended with the write in flight: {detail}"),
+            ),
+        }
+    }
+
     /// Sends the batch, and a single script call that the node does not know once more with its source.
     async fn send(&self, batch: &Batch) -> redis::RedisResult<Vec<Value>> {
         let (pipeline, count) = (batch.pipeline(), batch.replies());
@@ -317,6 +355,14 @@ impl Session {
             lineage: self.lineage,
             offset: greeting::master_offset(Some(role), &self.master).ok()?,
         })
+    }
+
+    /// The same point, as the next master can be asked about it.
+    pub fn point(&self, token: Token) -> Point {
+        Point {
+            history: self.history.id,
+            offset: token.offset,
+        }
     }
 
     /// Evidence in an answer: a node that refuses writes as a replica, or no longer knows us, ends the session.
