@@ -51,7 +51,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("dial", &["model", "config"]),
     ("upstream", &["model", "config", "backoff", "clock", "drain", "dial"]),
     ("sentinel", &["model", "config", "backoff", "clock", "dial", "drain"]),
-    ("failover", &["model", "config", "backoff", "drain", "near", "upstream", "sentinel"]),
+    ("failover", &["model", "config", "backoff", "clock", "drain", "near", "upstream", "sentinel"]),
     ("invalidation", &["model", "backoff", "clock", "drain", "near", "upstream"]),
     ("cache", STORES),
     ("events", STORES),
@@ -80,7 +80,7 @@ const CONFINED: &[(&str, &[&str])] = &[
 #[rustfmt::skip]
 const PURE: &[&str] = &[
     "model/", "config/", "backoff.rs", "near/", "sentinel/topology.rs", "sentinel/reply.rs",
-    "failover/machine.rs", "cache/frame.rs", "cache/layout.rs", "cache/embedded/state.rs", "inject/pod.rs",
+    "failover/machine.rs", "failover/fence.rs", "cache/frame.rs", "cache/layout.rs", "cache/embedded/state.rs", "inject/pod.rs",
 ];
 
 /// What a name says when its owner has no idea yet what the thing is.

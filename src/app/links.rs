@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::cache::{Canary, Coherence, Flight, Remote, canary_key};
+use crate::cache::{Canary, Coherence, Flight, Journal, Remote, Writing, canary_key};
 use crate::config::{Config, RedisConfig, SentinelConfig, Tls};
-use crate::failover;
+use crate::failover::{self, Following};
 use crate::invalidation::{self, Directory, Hub, HubLimits, Intake};
 use crate::model::{Cause, Detector, Fault, Master};
 use crate::near::{Capacity, Near};
@@ -67,13 +67,24 @@ pub(super) fn links(
         None => constant_election(redis),
         Some(sentinel) => watch_sentinels(sentinel, config, registry, floors)?,
     };
-    let (writer, lane) = upstream::lane();
-    let metrics = registry.register(failover::Metrics::register);
-    let (elected, tasks) = (elections.clone(), &floors.links);
-    let follower = failover::start(elected, settings.clone(), writer, metrics, tasks);
+    let journal = Journal::new(&redis.prefix, coherence.hub.clone());
+    let following = Following {
+        elections: elections.clone(),
+        settings: settings.clone(),
+        lane: upstream::lane(),
+        reconcile: journal.0.clone(),
+        fence: config.fence,
+        bounds: (&config.limits).into(),
+        metrics: registry.register(failover::Metrics::register),
+    };
+    let (follower, passage) = registry.register(|| failover::start(following, &floors.links));
+    let writing = Writing {
+        passage,
+        journal,
+        settings: settings.clone(),
+    };
     let (rules, kept) = (config.caches.clone(), coherence.clone());
-    let store =
-        registry.register(|| Remote::new(lane, &redis.prefix, rules, kept, floors.links.clone()));
+    let store = registry.register(|| Remote::new(writing, rules, kept, floors.links.clone()));
     let watcher = Canary::new(&store, canary, &settings, intake.canary());
     floors.links.spawn("canary", watcher.run());
     Ok(Links {

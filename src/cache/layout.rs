@@ -73,6 +73,21 @@ impl Layout {
         [b"vedetta:sweep:", cache, b":", stamp].concat().into()
     }
 
+    /// The key under which a call that changes a counter is remembered.
+    pub(super) fn operation(&self, cache: &CacheId, key: &Key, id: &[u8]) -> Bytes {
+        let cache = self.stamp(cache);
+        let mut name = BytesMut::new();
+        name.put_slice(b"vedetta:op:");
+        name.put_slice(&cache[b"vedetta:stamp:".len()..]);
+        name.put_slice(b":");
+        for byte in id {
+            name.put_slice(format!("{byte:02x}").as_bytes());
+        }
+        name.put_slice(b":");
+        name.put_slice(key.as_bytes());
+        name.freeze()
+    }
+
     /// The key of the set of caches that a tenant has used.
     pub(super) fn registry(&self, tenant: &Tenant) -> Bytes {
         format!(

@@ -17,5 +17,5 @@ mod store;
 
 pub use embedded::{Embedded, Figures, SWEEP_INTERVAL};
 pub use path::{Cache, Call};
-pub use remote::{Canary, Coherence, Flight, Remote, canary_key};
-pub use store::{IfAbsent, Items, Put, Read, Store, Written};
+pub use remote::{Canary, Coherence, Flight, Journal, Remote, Writing, canary_key};
+pub use store::{IfAbsent, Increment, Items, Put, Read, Store, Write, Written};

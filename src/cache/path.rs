@@ -9,22 +9,39 @@ use tokio::time::Instant;
 
 use crate::config::{CachePolicy, CacheRules};
 use crate::model::{
-    Address, CacheId, Cause, Consistency, Expiry, Fault, Key, Lookup, PutOutcome, Tenant, TtlLookup,
+    Address, CacheId, Cause, Consistency, Durability, Expiry, Fault, Key, Lookup, PutOutcome,
+    Tenant, TtlLookup,
 };
 
 use super::layout;
-use super::store::{IfAbsent, Items, Put, Read, Store, Written};
+use super::store::{IfAbsent, Increment, Items, Put, Read, Store, Write, Written};
 
 /// What travels with every call.
 #[derive(Debug, Clone, Copy)]
 pub struct Call {
     deadline: Option<Instant>,
+    durability: Durability,
 }
 
 impl Call {
     /// A call whose caller waits until then, or for ever.
     pub fn until(deadline: Option<Instant>) -> Self {
-        Self { deadline }
+        Self {
+            deadline,
+            durability: Durability::Async,
+        }
+    }
+
+    /// The same, acknowledged when so many copies exist.
+    pub fn durable(self, durability: Durability) -> Self {
+        Self { durability, ..self }
+    }
+
+    fn terms(self) -> Write {
+        Write {
+            deadline: self.deadline,
+            durability: self.durability,
+        }
     }
 
     async fn read<T>(
@@ -173,7 +190,7 @@ impl<S: Store> Cache<S> {
         cache: &CacheId,
         puts: Vec<Put>,
     ) -> Result<Written<Items<PutOutcome>>, Fault> {
-        call.write(self.store.put(cache, puts)).await
+        call.write(self.store.put(cache, puts, call.terms())).await
     }
 
     /// Writes an entry unless there is one.
@@ -186,7 +203,8 @@ impl<S: Store> Cache<S> {
         cache: &CacheId,
         put: Put,
     ) -> Result<Written<IfAbsent>, Fault> {
-        call.write(self.store.put_if_absent(cache, put)).await
+        call.write(self.store.put_if_absent(cache, put, call.terms()))
+            .await
     }
 
     /// Removes one entry.
@@ -208,7 +226,8 @@ impl<S: Store> Cache<S> {
         cache: &CacheId,
         keys: &[Key],
     ) -> Result<Written<Items<bool>>, Fault> {
-        call.write(self.store.evict(cache, keys)).await
+        call.write(self.store.evict(cache, keys, call.terms()))
+            .await
     }
 
     /// Changes the expiry of an entry.
@@ -216,7 +235,21 @@ impl<S: Store> Cache<S> {
     /// # Errors
     /// See [`Fault`].
     pub async fn touch(&self, call: Call, at: &Address, expiry: Expiry) -> Result<bool, Fault> {
-        call.write(self.store.touch(&at.cache, &at.key, expiry))
+        call.write(self.store.touch(&at.cache, &at.key, expiry, call.terms()))
+            .await
+    }
+
+    /// Changes a counter.
+    ///
+    /// # Errors
+    /// See [`Fault`].
+    pub async fn increment(
+        &self,
+        call: Call,
+        cache: &CacheId,
+        increment: Increment,
+    ) -> Result<Written<i64>, Fault> {
+        call.write(self.store.increment(cache, increment, call.terms()))
             .await
     }
 
@@ -225,7 +258,8 @@ impl<S: Store> Cache<S> {
     /// # Errors
     /// See [`Fault`].
     pub async fn ttl(&self, call: Call, at: &Address) -> Result<TtlLookup, Fault> {
-        call.read(self.store.ttl(&at.cache, &at.key)).await
+        call.read(self.store.ttl(&at.cache, &at.key, call.deadline))
+            .await
     }
 
     /// Clears a cache.
@@ -233,7 +267,7 @@ impl<S: Store> Cache<S> {
     /// # Errors
     /// See [`Fault`].
     pub async fn clear(&self, call: Call, cache: &CacheId) -> Result<Written<Option<u64>>, Fault> {
-        call.write(self.store.clear(cache)).await
+        call.write(self.store.clear(cache, call.terms())).await
     }
 
     /// The caches of a tenant, sorted by name.
@@ -241,7 +275,7 @@ impl<S: Store> Cache<S> {
     /// # Errors
     /// See [`Fault`].
     pub async fn caches(&self, call: Call, tenant: &Tenant) -> Result<Vec<CacheId>, Fault> {
-        let mut caches = call.read(self.store.caches(tenant)).await?;
+        let mut caches = call.read(self.store.caches(tenant, call.deadline)).await?;
         caches.sort();
         Ok(caches)
     }

@@ -5,11 +5,12 @@
 //!
 //! Not here: deadlines, which [`super::Cache`] enforces for all stores alike.
 
+use bytes::Bytes;
 use tokio::time::Instant;
 
 use crate::model::{
-    CacheId, Cause, Condition, Consistency, Expiry, Fault, Hit, Key, Lookup, PutOutcome, Tenant,
-    Token, TtlLookup, Value, Version,
+    CacheId, Cause, Condition, Consistency, Durability, Expiry, Fault, Hit, Key, Lookup,
+    PutOutcome, Tenant, Token, TtlLookup, Value, Version,
 };
 
 /// One entry to be written.
@@ -23,6 +24,13 @@ pub struct Put {
     pub expiry: Expiry,
     /// Whether.
     pub condition: Condition,
+}
+
+impl Put {
+    /// Its payload, in bytes.
+    pub fn weight(&self) -> u64 {
+        self.key.as_bytes().len() as u64 + self.value.len() as u64
+    }
 }
 
 /// The answer to "store unless there is something".
@@ -43,6 +51,30 @@ pub struct Read {
     pub deadline: Option<Instant>,
     /// The most that the values of one answer may hold, in bytes.
     pub budget: u64,
+}
+
+/// How to write.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Write {
+    /// Until when the caller waits.
+    pub deadline: Option<Instant>,
+    /// When it is acknowledged.
+    pub durability: Durability,
+}
+
+/// A change of a counter.
+#[derive(Debug, Clone)]
+pub struct Increment {
+    /// Where.
+    pub key: Key,
+    /// By how much.
+    pub delta: i64,
+    /// The result is at least that plus `delta`.
+    pub floor: Option<i64>,
+    /// Until when the counter is kept, if it does not exist yet.
+    pub initial_expiry: Expiry,
+    /// Names the call, so that it is done once however often it is sent; empty for none.
+    pub operation_id: Bytes,
 }
 
 /// The answer to a write, and the point of history behind it.
@@ -91,6 +123,7 @@ pub trait Store: Send + Sync + 'static {
         &self,
         cache: &CacheId,
         puts: Vec<Put>,
+        write: Write,
     ) -> impl Future<Output = Result<Written<Items<PutOutcome>>, Fault>> + Send;
 
     /// Writes an entry unless there is one; its condition is not looked at.
@@ -98,6 +131,7 @@ pub trait Store: Send + Sync + 'static {
         &self,
         cache: &CacheId,
         put: Put,
+        write: Write,
     ) -> impl Future<Output = Result<Written<IfAbsent>, Fault>> + Send;
 
     /// Removes entries; tells which existed.
@@ -105,6 +139,7 @@ pub trait Store: Send + Sync + 'static {
         &self,
         cache: &CacheId,
         keys: &[Key],
+        write: Write,
     ) -> impl Future<Output = Result<Written<Items<bool>>, Fault>> + Send;
 
     /// Changes the expiry of an entry; tells whether it existed. `Keep` changes nothing.
@@ -113,21 +148,37 @@ pub trait Store: Send + Sync + 'static {
         cache: &CacheId,
         key: &Key,
         expiry: Expiry,
+        write: Write,
     ) -> impl Future<Output = Result<bool, Fault>> + Send;
+
+    /// Changes a counter; tells its new value. An entry that is not a decimal number of 64 bits, or would leave them, is
+    /// left as it is, with the fault `NotANumber`.
+    fn increment(
+        &self,
+        cache: &CacheId,
+        increment: Increment,
+        write: Write,
+    ) -> impl Future<Output = Result<Written<i64>, Fault>> + Send;
 
     /// Reads the expiry of an entry.
     fn ttl(
         &self,
         cache: &CacheId,
         key: &Key,
+        deadline: Option<Instant>,
     ) -> impl Future<Output = Result<TtlLookup, Fault>> + Send;
 
     /// Makes every entry of a cache a miss; tells how many, where it counted.
     fn clear(
         &self,
         cache: &CacheId,
+        write: Write,
     ) -> impl Future<Output = Result<Written<Option<u64>>, Fault>> + Send;
 
     /// The caches of a tenant that were used, in no order.
-    fn caches(&self, tenant: &Tenant) -> impl Future<Output = Result<Vec<CacheId>, Fault>> + Send;
+    fn caches(
+        &self,
+        tenant: &Tenant,
+        deadline: Option<Instant>,
+    ) -> impl Future<Output = Result<Vec<CacheId>, Fault>> + Send;
 }

@@ -13,13 +13,18 @@ use super::draft::Draft;
 use super::mistake::quoted;
 use super::rules;
 use super::store;
-use super::types::{Admin, Api, Config, Limits, Log, LogFormat, NearConfig, Profile};
+use super::types::{
+    Admin, Api, Config, FenceConfig, FenceMode, Limits, Log, LogFormat, NearConfig, Profile,
+};
 use super::units::{duration, number, size};
 
 /// The length of `sun_path` on Linux without its terminating zero.
 const SOCKET_BYTES: usize = 107;
 const SECOND: Duration = Duration::from_secs(1);
 const MIB: u64 = 1 << 20;
+
+/// A poll and its answer must fit in, on a machine that is busy.
+const SHORTEST_FENCE: Duration = Duration::from_millis(300);
 
 /// Two heartbeats, a poll and their answers must fit in, on a machine that is busy.
 const SHORTEST_BOUND: Duration = Duration::from_millis(300);
@@ -34,6 +39,7 @@ pub(super) fn config(
     let admin = admin(draft);
     let store = store::store(draft, read_secret);
     let near = near(draft);
+    let fence = fence(draft);
     let limits = limits(draft);
     let log = log(draft);
     let caches = rules::rules(draft, profile.unwrap_or(Profile::Default));
@@ -44,6 +50,7 @@ pub(super) fn config(
         admin: admin?,
         store: store?,
         near: near?,
+        fence: fence?,
         caches,
         limits: limits?,
         log: log?,
@@ -146,12 +153,35 @@ fn near(draft: &mut Draft) -> Option<NearConfig> {
     })
 }
 
+fn fence(draft: &mut Draft) -> Option<FenceConfig> {
+    let mode = draft.read("fence.mode", |text| match text {
+        "hold" => Ok(FenceMode::Hold),
+        "fail" => Ok(FenceMode::Fail),
+        "off" => Ok(FenceMode::Off),
+        _ => Err(format!("is {}; write hold, fail or off", quoted(text))),
+    });
+    let period = draft.read("fence.period", duration(SHORTEST_FENCE..=10 * SECOND));
+    let all_unconfirmed = draft.read("fence.unconfirmed", |text| match text {
+        "refuse" => Ok(false),
+        "all" => Ok(true),
+        _ => Err(format!("is {}; write refuse or all", quoted(text))),
+    });
+    Some(FenceConfig {
+        mode: mode?,
+        period: period?,
+        all_unconfirmed: all_unconfirmed?,
+    })
+}
+
 fn limits(draft: &mut Draft) -> Option<Limits> {
     let key = draft.read("limits.key", size(1..=MIB));
     let value = draft.read("limits.value", size(1..=256 * MIB));
     let batch_items = draft.read("limits.batch_items", number(1..=100_000));
     let batch_bytes = draft.read("limits.batch_bytes", size(1..=1024 * MIB));
     let inflight_calls = draft.read("limits.inflight_calls", number(1..=1_000_000));
+    let wait = draft.read("limits.wait", duration(Duration::ZERO..=600 * SECOND));
+    let waiting_calls = draft.read("limits.waiting_calls", number(1..=1_000_000));
+    let waiting_bytes = draft.read("limits.waiting_bytes", size(1024..=4096 * MIB));
     let subscribers = draft.read("limits.subscribers", number(1..=100_000));
     let replay_events = draft.read("limits.replay_events", number(1..=10_000_000));
     if let (Some(value), Some(batch)) = (value, batch_bytes)
@@ -168,6 +198,9 @@ fn limits(draft: &mut Draft) -> Option<Limits> {
         batch_items: batch_items?,
         batch_bytes: batch_bytes?,
         inflight_calls: inflight_calls?,
+        wait: wait?,
+        waiting_calls: waiting_calls?,
+        waiting_bytes: waiting_bytes?,
         subscribers: subscribers?,
         replay_events: replay_events?,
     })

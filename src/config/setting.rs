@@ -167,6 +167,21 @@ const SETTINGS: &[Setting] = &[
     setting(Kind::Integer, "near.audit_every", "VEDETTA_NEAR_AUDIT_EVERY", "1000",
         "Of so many answers of the near cache one is compared with the master; 0 compares none"),
 
+    setting(Kind::Text, "fence.mode", "VEDETTA_FENCE_MODE", "hold",
+        "What becomes of writes while the master is being replaced or in doubt: `hold`, `fail` at once, or `off`"),
+    setting(Kind::Duration, "fence.period", "VEDETTA_FENCE_PERIOD", "1s",
+        "How old the word of a majority of Sentinels for the master may be for writes, 300ms to 10s; never above \
+         down-after-milliseconds less 1 s"),
+    setting(Kind::Text, "fence.unconfirmed", "VEDETTA_FENCE_UNCONFIRMED", "refuse",
+        "What becomes of writes when no majority answers but the link to the master works: `refuse`, or `all` to allow \
+         those with durability ALL"),
+
+    setting(Kind::Duration, "limits.wait", "VEDETTA_LIMITS_WAIT", "15s",
+        "How long a call waits for a master, if its own deadline is not earlier, 0s to 10m"),
+    setting(Kind::Integer, "limits.waiting_calls", "VEDETTA_LIMITS_WAITING_CALLS", "1024",
+        "Most calls that wait for a master at once, 1 to 1000000"),
+    setting(Kind::Size, "limits.waiting_bytes", "VEDETTA_LIMITS_WAITING_BYTES", "32MiB",
+        "Most payload of the calls that wait for a master, 1KiB to 4GiB"),
     setting(Kind::Size, "limits.key", "VEDETTA_LIMITS_KEY", "64KiB",
         "Longest key, 1B to 1MiB"),
     setting(Kind::Size, "limits.value", "VEDETTA_LIMITS_VALUE", "16MiB",

@@ -27,6 +27,8 @@ pub struct Config {
     pub store: StoreConfig,
     /// The near cache.
     pub near: NearConfig,
+    /// When writes are held back.
+    pub fence: FenceConfig,
     /// Encoding and lifetime per cache.
     pub caches: CacheRules,
     /// What a call may ask for.
@@ -141,6 +143,28 @@ pub struct NearConfig {
     pub audit_every: usize,
 }
 
+/// When writes are held back although there is a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FenceConfig {
+    /// What becomes of them.
+    pub mode: FenceMode,
+    /// How old the word of a majority may be.
+    pub period: Duration,
+    /// Whether writes with durability ALL are allowed without a majority.
+    pub all_unconfirmed: bool,
+}
+
+/// What becomes of a write while the master is being replaced, or in doubt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FenceMode {
+    /// It waits within its deadline.
+    Hold,
+    /// It is refused at once.
+    Fail,
+    /// It is sent, and may be lost.
+    Off,
+}
+
 /// What a call may ask for, and how many may ask at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -154,6 +178,12 @@ pub struct Limits {
     pub batch_bytes: u64,
     /// The most calls being served at once.
     pub inflight_calls: usize,
+    /// How long a call waits for a master.
+    pub wait: Duration,
+    /// The most calls that wait for a master.
+    pub waiting_calls: usize,
+    /// The most payload of those, in bytes.
+    pub waiting_bytes: u64,
     /// The most streams of Watch.
     pub subscribers: usize,
     /// The most events that are kept for subscribers who lag or resume.

@@ -3,14 +3,23 @@
 //! `machine` decides and `task` performs. Invariants: the generation rises with every session; a session to a node
 //! that is no longer elected is retired before another is dialled; calls are refused with the reason meanwhile.
 //!
-//! Not here: holding writes, waiting calls and the report of past failovers, which come with their own issue.
+//! `fence` decides whether writes may go to the master, `passage` lets calls wait until they may, and `reconcile` names
+//! what is done on a new master before anybody uses it.
+//!
+//! Not here: what a call does with its session (`cache`).
 
+mod fence;
 mod machine;
 mod metrics;
+mod passage;
+mod reconcile;
 mod task;
 
+pub use fence::Shut;
 pub use machine::Phase;
 #[cfg(test)]
 pub(crate) use machine::{Action, Event, Machine};
 pub use metrics::Metrics;
-pub use task::{Follower, Status, start};
+pub use passage::{Bounds, Passage, Patience};
+pub use reconcile::{Nothing, Reconcile, Reconciled, Reconciling};
+pub use task::{Follower, Following, Status, start};

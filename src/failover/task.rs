@@ -12,13 +12,17 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::backoff::Backoff;
+use crate::clock;
+use crate::config::FenceConfig;
 use crate::drain::Tasks;
 use crate::model::{Cause, Fault, Master, Moment};
 use crate::sentinel::Election;
-use crate::upstream::{LaneWriter, Session, SessionSettings};
+use crate::upstream::{Lane, LaneWriter, Session, SessionSettings};
 
 use super::machine::{Action, Event, Machine, Phase};
 use super::metrics::Metrics;
+use super::passage::{Bounds, Passage, Porter, passage};
+use super::reconcile::{Reconcile, Reconciled};
 
 /// A session that ends before it is that old is not replaced without a delay.
 const YOUNG: Duration = Duration::from_secs(1);
@@ -50,22 +54,41 @@ pub struct Follower {
     generation: u64,
     last: Option<Master>,
     dial: Option<Dial>,
-    dialed: Option<Arc<Session>>,
+    dialed: Option<Dialed>,
+    porter: Porter,
+    reconcile: Arc<dyn Reconcile>,
     serving: Option<(Arc<Session>, Instant)>,
     wake: Option<Instant>,
     told: Option<Told>,
 }
 
-type Dial = Pin<Box<dyn Future<Output = (Master, Result<Arc<Session>, Fault>)> + Send>>;
+type Dialed = (Arc<Session>, Reconciled);
+type Dial = Pin<Box<dyn Future<Output = (Master, Result<Dialed, Fault>)> + Send>>;
 
-/// Starts to follow; the receiver shows where it stands.
-pub fn start(
-    elections: watch::Receiver<Election>,
-    settings: SessionSettings,
-    lane: LaneWriter,
-    metrics: Metrics,
-    tasks: &Tasks,
-) -> watch::Receiver<Status> {
+/// What a follower follows, and how.
+#[derive(Debug)]
+pub struct Following {
+    /// Whom.
+    pub elections: watch::Receiver<Election>,
+    /// How sessions are opened.
+    pub settings: SessionSettings,
+    /// Where they are installed and found.
+    pub lane: (LaneWriter, Lane),
+    /// What is done before that.
+    pub reconcile: Arc<dyn Reconcile>,
+    /// When writes are held.
+    pub fence: FenceConfig,
+    /// How many calls may wait, and how long.
+    pub bounds: Bounds,
+    /// What is counted.
+    pub metrics: Metrics,
+}
+
+/// Starts to follow; the receiver shows where it stands, and calls take the passage.
+pub fn start(following: Following, tasks: &Tasks) -> (watch::Receiver<Status>, Passage) {
+    let (elections, metrics) = (following.elections, following.metrics);
+    let (lane, reads) = following.lane;
+    let (porter, passage) = passage(reads, elections.clone(), following.fence, following.bounds);
     let machine = Machine::new();
     let (status, receiver) = watch::channel(Status {
         phase: machine.phase().clone(),
@@ -77,7 +100,9 @@ pub fn start(
     let follower = Follower {
         machine,
         elections,
-        settings,
+        settings: following.settings,
+        porter,
+        reconcile: following.reconcile,
         lane,
         status,
         metrics,
@@ -91,7 +116,7 @@ pub fn start(
         told: None,
     };
     tasks.spawn("failover", follower.run());
-    receiver
+    (receiver, passage)
 }
 
 impl Follower {
@@ -111,9 +136,9 @@ impl Follower {
             (master, result) = poll_dial(&mut self.dial) => {
                 self.dial = None;
                 let outcome = match result {
-                    Ok(session) => {
-                        let generation = session.generation();
-                        self.dialed = Some(session);
+                    Ok(dialed) => {
+                        let generation = dialed.0.generation();
+                        self.dialed = Some(dialed);
                         Ok(generation)
                     }
                     Err(fault) => Err(fault),
@@ -145,9 +170,15 @@ impl Follower {
                 self.wake = None;
                 // Counts only when installed: a dial that fails or is discarded raises nothing.
                 let (generation, settings) = (self.generation + 1, self.settings.clone());
+                let reconcile = self.reconcile.clone();
                 self.dial = Some(Box::pin(async move {
-                    let session = Session::open(master.clone(), generation, &settings).await;
-                    (master, session)
+                    let dialed = async {
+                        let session = Session::open(master.clone(), generation, &settings).await?;
+                        let found = reconcile.reconcile(&session).await?;
+                        Ok((session, found))
+                    };
+                    let dialed = dialed.await;
+                    (master, dialed)
                 }));
             }
             Action::Install => self.install(),
@@ -170,7 +201,7 @@ impl Follower {
     }
 
     fn install(&mut self) {
-        let Some(session) = self.dialed.take() else {
+        let Some((session, found)) = self.dialed.take() else {
             return;
         };
         self.generation = session.generation();
@@ -191,6 +222,7 @@ impl Follower {
         if session.ended().is_some() {
             self.settings.tracker.ended(session.generation());
         }
+        self.reconcile.installed(&found);
         self.lane.install(session.clone());
         let heart = session.clone();
         self.settings
@@ -205,7 +237,11 @@ impl Follower {
     }
 
     /// The majority lease goes on while the node that the session leads to is the elected one.
-    fn verify(&self) {
+    fn verify(&mut self) {
+        let master = self.serving.as_ref().map(|(session, _)| session.master());
+        let election = self.elections.borrow();
+        self.porter.look(&election, master, clock::now());
+        drop(election);
         if let Some((session, _)) = &self.serving
             && let Some(named) = self.named(session.master())
         {
@@ -281,7 +317,7 @@ async fn next_election(elections: &mut watch::Receiver<Election>) -> Election {
     }
 }
 
-async fn poll_dial(dial: &mut Option<Dial>) -> (Master, Result<Arc<Session>, Fault>) {
+async fn poll_dial(dial: &mut Option<Dial>) -> (Master, Result<Dialed, Fault>) {
     match dial {
         Some(dial) => dial.await,
         None => pending().await,

@@ -105,7 +105,7 @@ impl<S: Store> CacheService<S> {
     async fn do_put(&self, request: Request<v1::PutRequest>) -> Answer<v1::PutResponse> {
         let (call, request) = open(request);
         let mut check = self.checker();
-        check.durability(request.durability);
+        let durability = check.durability(request.durability);
         check.groups(&request.groups);
         check.lease(&request.lease);
         let cache = check.cache(&request.tenant, &request.cache);
@@ -113,15 +113,16 @@ impl<S: Store> CacheService<S> {
         let value = check.value("", request.content.map(Value::from));
         let expiry = check.expiry("", request.expiry);
         let condition = check.condition("", request.condition);
-        let (cache, put) = check.finish(|| {
+        let (cache, put, durability) = check.finish(|| {
             let put = Put {
                 key: key?,
                 value: value?,
                 expiry: expiry?,
                 condition: condition?,
             };
-            Some((cache?, put))
+            Some((cache?, put, durability?))
         })?;
+        let call = call.durable(durability);
         let outcome = self.cache.put(call, &cache, put).await.map_err(refused)?;
         Ok(convert::put(outcome))
     }
@@ -132,13 +133,13 @@ impl<S: Store> CacheService<S> {
     ) -> Answer<v1::PutManyResponse> {
         let (call, request) = open(request);
         let mut check = self.checker();
-        check.durability(request.durability);
+        let durability = check.durability(request.durability);
         let cache = check.cache(&request.tenant, &request.cache);
         let puts = check.put_items(request.items);
-        let (cache, puts) = check.finish(|| Some((cache?, puts?)))?;
+        let (cache, puts, durability) = check.finish(|| Some((cache?, puts?, durability?)))?;
         let written = self
             .cache
-            .put_many(call, &cache, puts)
+            .put_many(call.durable(durability), &cache, puts)
             .await
             .map_err(refused)?;
         let token = written.token;
@@ -153,24 +154,24 @@ impl<S: Store> CacheService<S> {
     ) -> Answer<v1::PutIfAbsentResponse> {
         let (call, request) = open(request);
         let mut check = self.checker();
-        check.durability(request.durability);
+        let durability = check.durability(request.durability);
         check.groups(&request.groups);
         let cache = check.cache(&request.tenant, &request.cache);
         let key = check.key("key", request.key);
         let value = check.value("", request.content.map(Value::from));
         let expiry = check.expiry("", request.expiry);
-        let (cache, put) = check.finish(|| {
+        let (cache, put, durability) = check.finish(|| {
             let put = Put {
                 key: key?,
                 value: value?,
                 expiry: expiry?,
                 condition: Condition::Absent,
             };
-            Some((cache?, put))
+            Some((cache?, put, durability?))
         })?;
         let outcome = self
             .cache
-            .put_if_absent(call, &cache, put)
+            .put_if_absent(call.durable(durability), &cache, put)
             .await
             .map_err(refused)?;
         Ok(convert::if_absent(outcome))
@@ -179,8 +180,9 @@ impl<S: Store> CacheService<S> {
     async fn do_evict(&self, request: Request<v1::EvictRequest>) -> Answer<v1::EvictResponse> {
         let (call, request) = open(request);
         let mut check = self.checker();
-        check.durability(request.durability);
+        let durability = check.durability(request.durability);
         let address = self.address(check, &request.tenant, &request.cache, request.key)?;
+        let call = call.durable(durability.unwrap_or_default());
         let written = self.cache.evict(call, &address).await.map_err(refused)?;
         let existed = written.answer;
         let answer = v1::EvictResponse {
@@ -203,13 +205,13 @@ impl<S: Store> CacheService<S> {
     ) -> Answer<v1::EvictManyResponse> {
         let (call, request) = open(request);
         let mut check = self.checker();
-        check.durability(request.durability);
+        let durability = check.durability(request.durability);
         let cache = check.cache(&request.tenant, &request.cache);
         let keys = check.keys(request.keys);
-        let (cache, keys) = check.finish(|| Some((cache?, keys?)))?;
+        let (cache, keys, durability) = check.finish(|| Some((cache?, keys?, durability?)))?;
         let written = self
             .cache
-            .evict_many(call, &cache, &keys)
+            .evict_many(call.durable(durability), &cache, &keys)
             .await
             .map_err(refused)?;
         let answer = v1::EvictManyResponse {
@@ -249,6 +251,35 @@ impl<S: Store> CacheService<S> {
         Ok((v1::TouchResponse { touched }, outcome))
     }
 
+    async fn do_increment(
+        &self,
+        request: Request<v1::IncrementRequest>,
+    ) -> Answer<v1::IncrementResponse> {
+        let (call, request) = open(request);
+        let mut check = self.checker();
+        let durability = check.durability(request.durability);
+        let cache = check.cache(&request.tenant, &request.cache);
+        let increment = check.increment(
+            request.key,
+            request.delta,
+            request.floor,
+            request.initial_expiry,
+            request.operation_id,
+        );
+        let (cache, increment, durability) =
+            check.finish(|| Some((cache?, increment?, durability?)))?;
+        let written = self
+            .cache
+            .increment(call.durable(durability), &cache, increment)
+            .await
+            .map_err(refused)?;
+        let answer = v1::IncrementResponse {
+            value: written.answer,
+            token: convert::token(written.token),
+        };
+        Ok((answer, Outcome::Done))
+    }
+
     async fn do_get_ttl(&self, request: Request<v1::GetTtlRequest>) -> Answer<v1::GetTtlResponse> {
         let (call, request) = open(request);
         let check = self.checker();
@@ -260,9 +291,10 @@ impl<S: Store> CacheService<S> {
     async fn do_clear(&self, request: Request<v1::ClearRequest>) -> Answer<v1::ClearResponse> {
         let (call, request) = open(request);
         let mut check = self.checker();
-        check.durability(request.durability);
+        let durability = check.durability(request.durability);
         let cache = check.cache(&request.tenant, &request.cache);
-        let cache = check.finish(|| cache)?;
+        let (cache, durability) = check.finish(|| Some((cache?, durability?)))?;
+        let call = call.durable(durability);
         let written = self.cache.clear(call, &cache).await.map_err(refused)?;
         let answer = v1::ClearResponse {
             removed: written.answer,
@@ -338,6 +370,7 @@ cache_service! {
         evict => do_evict, Evict, EvictRequest, EvictResponse;
         evict_many => do_evict_many, EvictMany, EvictManyRequest, EvictManyResponse;
         touch => do_touch, Touch, TouchRequest, TouchResponse;
+        increment => do_increment, Increment, IncrementRequest, IncrementResponse;
         get_ttl => do_get_ttl, GetTtl, GetTtlRequest, GetTtlResponse;
         clear => do_clear, Clear, ClearRequest, ClearResponse;
         list_caches => do_list_caches, ListCaches, ListCachesRequest, ListCachesResponse;
@@ -345,7 +378,6 @@ cache_service! {
     missing {
         get_or_lease, "Cache/GetOrLease", v1::GetOrLeaseRequest, v1::GetOrLeaseResponse;
         set_deadline, "Cache/SetDeadline", v1::SetDeadlineRequest, v1::SetDeadlineResponse;
-        increment, "Cache/Increment", v1::IncrementRequest, v1::IncrementResponse;
         list_edit, "Cache/ListEdit", v1::ListEditRequest, v1::ListEditResponse;
         add_to_groups, "Cache/AddToGroups", v1::AddToGroupsRequest, v1::AddToGroupsResponse;
         flush_groups, "Cache/FlushGroups", v1::FlushGroupsRequest, v1::FlushGroupsResponse;

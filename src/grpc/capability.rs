@@ -17,7 +17,7 @@ const RPCS: [(&str, bool); 35] = [
     ("vedetta.v1.Cache/Touch", true),
     ("vedetta.v1.Cache/GetTtl", true),
     ("vedetta.v1.Cache/SetDeadline", false),
-    ("vedetta.v1.Cache/Increment", false),
+    ("vedetta.v1.Cache/Increment", true),
     ("vedetta.v1.Cache/ListEdit", false),
     ("vedetta.v1.Cache/AddToGroups", false),
     ("vedetta.v1.Cache/FlushGroups", false),
@@ -56,8 +56,8 @@ const FEATURES: [(&str, bool); 7] = [
     ("tokens", true),
     ("groups", false),
     ("leases", false),
-    ("durability", false),
-    ("operation_ids", false),
+    ("durability", true),
+    ("operation_ids", true),
 ];
 
 /// The list, as GetStatus shows it.

@@ -66,7 +66,7 @@ impl<'a, Admit: Fn(&CacheId) -> Result<(), String>> Checker<'a, Admit> {
         })
     }
 
-    fn refuse<T>(&mut self, field: &str, description: impl Into<String>) -> Option<T> {
+    pub(super) fn refuse<T>(&mut self, field: &str, description: impl Into<String>) -> Option<T> {
         self.violations
             .push(FieldViolation::new(field, description));
         None
@@ -251,7 +251,11 @@ impl<'a, Admit: Fn(&CacheId) -> Result<(), String>> Checker<'a, Admit> {
     }
 
     /// A duration that is not negative.
-    fn duration(&mut self, field: &str, duration: prost_types::Duration) -> Option<Duration> {
+    pub(super) fn duration(
+        &mut self,
+        field: &str,
+        duration: prost_types::Duration,
+    ) -> Option<Duration> {
         let prost_types::Duration { seconds, nanos } = duration;
         if seconds < 0 || nanos < 0 {
             return self.refuse(field, "must not be negative");
@@ -333,12 +337,6 @@ impl<'a, Admit: Fn(&CacheId) -> Result<(), String>> Checker<'a, Admit> {
                 }
             },
         }
-    }
-
-    pub(super) fn durability(&mut self, durability: Option<v1::Durability>) {
-        use v1::durability::Level;
-        let level = durability.and_then(|durability| durability.level);
-        self.needs("durability", !matches!(level, None | Some(Level::Async(_))));
     }
 
     pub(super) fn groups(&mut self, groups: &[String]) {

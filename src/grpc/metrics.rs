@@ -18,6 +18,7 @@ pub(super) enum Method {
     Evict,
     EvictMany,
     Touch,
+    Increment,
     GetTtl,
     Clear,
     ListCaches,
@@ -46,10 +47,11 @@ pub(super) enum Outcome {
     Unknown,
     Unimplemented,
     Precondition,
+    Unreplicated,
     Internal,
 }
 
-const METHODS: [(Method, &str, &[Outcome]); 13] = [
+const METHODS: [(Method, &str, &[Outcome]); 14] = [
     (
         Method::Get,
         "Get",
@@ -66,6 +68,7 @@ const METHODS: [(Method, &str, &[Outcome]); 13] = [
     (Method::Evict, "Evict", &[Outcome::Evicted, Outcome::Absent]),
     (Method::EvictMany, "EvictMany", &[Outcome::Batch]),
     (Method::Touch, "Touch", &[Outcome::Touched, Outcome::Absent]),
+    (Method::Increment, "Increment", &[Outcome::Done]),
     (Method::GetTtl, "GetTtl", &[Outcome::Hit, Outcome::Miss]),
     (Method::Clear, "Clear", &[Outcome::Done]),
     (Method::ListCaches, "ListCaches", &[Outcome::Done]),
@@ -73,7 +76,7 @@ const METHODS: [(Method, &str, &[Outcome]); 13] = [
     (Method::Watch, "Watch", &[Outcome::Done]),
 ];
 
-const FAILURES: [Outcome; 8] = [
+const FAILURES: [Outcome; 9] = [
     Outcome::Invalid,
     Outcome::Exhausted,
     Outcome::Unavailable,
@@ -81,6 +84,7 @@ const FAILURES: [Outcome; 8] = [
     Outcome::Unknown,
     Outcome::Unimplemented,
     Outcome::Precondition,
+    Outcome::Unreplicated,
     Outcome::Internal,
 ];
 
@@ -105,6 +109,7 @@ impl Outcome {
             Self::Unknown => "unknown",
             Self::Unimplemented => "unimplemented",
             Self::Precondition => "precondition",
+            Self::Unreplicated => "unreplicated",
             Self::Internal => "internal",
         }
     }
@@ -118,6 +123,7 @@ impl Outcome {
             Code::Unknown => Self::Unknown,
             Code::Unimplemented => Self::Unimplemented,
             Code::FailedPrecondition => Self::Precondition,
+            Code::Aborted => Self::Unreplicated,
             _ => Self::Internal,
         }
     }

@@ -11,6 +11,7 @@ mod admission;
 mod cache;
 mod capability;
 mod check;
+mod check_writes;
 mod convert;
 mod deadline;
 mod greeting;

@@ -36,6 +36,7 @@ pub(super) const fn code(cause: Cause) -> Code {
         | Cause::MasterNameUnknown
         | Cause::NoMajority
         | Cause::PushesStopped
+        | Cause::Fenced
         | Cause::ShuttingDown => Code::Unavailable,
         Cause::RedisOutOfMemory
         | Cause::Overloaded
@@ -43,7 +44,8 @@ pub(super) const fn code(cause: Cause) -> Code {
         | Cause::StoreFull
         | Cause::TooManySubscribers
         | Cause::SubscriberTooSlow => Code::ResourceExhausted,
-        Cause::LineageChanged => Code::FailedPrecondition,
+        Cause::LineageChanged | Cause::NotANumber => Code::FailedPrecondition,
+        Cause::AppliedUnreplicated => Code::Aborted,
         Cause::OutcomeUnknown => Code::Unknown,
         Cause::Deadline => Code::DeadlineExceeded,
         Cause::CapabilityMissing => Code::Unimplemented,
@@ -73,6 +75,7 @@ pub(super) fn item_error(fault: &Fault) -> v1::ItemError {
         applied: match fault.applied {
             Applied::No => v1::Applied::No,
             Applied::Unknown => v1::Applied::Unknown,
+            Applied::Yes => v1::Applied::Yes,
         }
         .into(),
     }
@@ -107,6 +110,7 @@ fn metadata(applied: Applied, owner: Owner) -> HashMap<String, String> {
     let applied = match applied {
         Applied::No => "NO",
         Applied::Unknown => "UNKNOWN",
+        Applied::Yes => "YES",
     };
     let fault = match owner {
         Owner::Caller => "CALLER",

@@ -41,6 +41,10 @@ pub enum Cause {
     MasterNameUnknown,
     /// No majority of the Sentinels agrees on one master.
     NoMajority,
+    /// Writes are held back: the master is being replaced, or no majority has confirmed it lately.
+    Fenced,
+    /// The write is on the master, but not on as many replicas as were asked for.
+    AppliedUnreplicated,
     /// The link broke or timed out while a write was in flight.
     OutcomeUnknown,
     /// The caller's deadline passed.
@@ -51,6 +55,8 @@ pub enum Cause {
     AnswerTooLarge,
     /// The value does not fit the embedded store.
     StoreFull,
+    /// The entry is not a decimal number of 64 bits, or would not fit into them.
+    NotANumber,
     /// This build does not do that yet.
     CapabilityMissing,
     /// The history that a token belongs to has ended.
@@ -87,6 +93,8 @@ pub enum Applied {
     No,
     /// Nobody can tell.
     Unknown,
+    /// It did, but less was promised for it than was asked for.
+    Yes,
 }
 
 impl Cause {
@@ -109,11 +117,14 @@ impl Cause {
             Self::SentinelAuthFailed => "SENTINEL_AUTH_FAILED",
             Self::MasterNameUnknown => "MASTER_NAME_UNKNOWN",
             Self::NoMajority => "NO_MAJORITY",
+            Self::Fenced => "FENCED",
+            Self::AppliedUnreplicated => "APPLIED_UNREPLICATED",
             Self::OutcomeUnknown => "OUTCOME_UNKNOWN",
             Self::Deadline => "DEADLINE",
             Self::Overloaded => "OVERLOADED",
             Self::AnswerTooLarge => "ANSWER_TOO_LARGE",
             Self::StoreFull => "STORE_FULL",
+            Self::NotANumber => "NOT_A_NUMBER",
             Self::CapabilityMissing => "CAPABILITY_MISSING",
             Self::LineageChanged => "LINEAGE_CHANGED",
             Self::TooManySubscribers => "TOO_MANY_SUBSCRIBERS",
@@ -129,6 +140,7 @@ impl Cause {
         match self {
             Self::Deadline
             | Self::AnswerTooLarge
+            | Self::NotANumber
             | Self::CapabilityMissing
             | Self::SubscriberTooSlow => Owner::Caller,
             Self::NoSession
@@ -140,7 +152,8 @@ impl Cause {
             Self::SentinelsUnreachable
             | Self::SentinelAuthFailed
             | Self::MasterNameUnknown
-            | Self::NoMajority => Owner::Sentinel,
+            | Self::NoMajority
+            | Self::Fenced => Owner::Sentinel,
             Self::AddressNotResolvable
             | Self::RedisUnreachable
             | Self::RedisAuthFailed
@@ -154,6 +167,7 @@ impl Cause {
             | Self::RedisRefused
             | Self::LineageChanged
             | Self::PushesStopped
+            | Self::AppliedUnreplicated
             | Self::OutcomeUnknown => Owner::Redis,
         }
     }
@@ -170,7 +184,8 @@ impl Cause {
             | Self::RedisBusy
             | Self::TooFewReplicas
             | Self::SentinelsUnreachable
-            | Self::NoMajority => Some(Duration::from_millis(250)),
+            | Self::NoMajority
+            | Self::Fenced => Some(Duration::from_millis(250)),
             // These wait for a person.
             Self::AddressNotResolvable
             | Self::RedisAuthFailed
@@ -183,9 +198,11 @@ impl Cause {
             Self::RedisOutOfMemory
             | Self::RedisRefused
             | Self::OutcomeUnknown
+            | Self::AppliedUnreplicated
             | Self::Deadline
             | Self::AnswerTooLarge
             | Self::StoreFull
+            | Self::NotANumber
             | Self::CapabilityMissing
             | Self::LineageChanged
             | Self::Internal => None,

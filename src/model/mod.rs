@@ -7,6 +7,7 @@
 
 mod address;
 mod detector;
+mod durability;
 mod endpoint;
 mod entry;
 mod fault;
@@ -17,6 +18,7 @@ mod version;
 
 pub use address::{Address, CacheId, CacheName, Key, NameError, Tenant};
 pub use detector::{Detector, Signal};
+pub use durability::{COPIES_WITHIN, Copies, Durability};
 pub use endpoint::{Endpoint, EndpointError, Master};
 pub use entry::{
     Condition, Consistency, Evidence, Expiry, Freshness, Hit, Lookup, PutOutcome, Source,

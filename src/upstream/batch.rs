@@ -36,13 +36,19 @@ pub enum Operation {
     Heartbeat,
     /// A session is being opened.
     Greeting,
+    /// A counter changed.
+    Increment,
+    /// Recent writes looked for on a new master.
+    Reconcile,
+    /// Copies waited for.
+    Wait,
     /// The canary is read, written, or looked for losses with.
     Canary,
 }
 
 impl Operation {
     /// Every operation, for registering metrics.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 13] = [
         Self::Get,
         Self::Put,
         Self::Evict,
@@ -53,6 +59,9 @@ impl Operation {
         Self::Heartbeat,
         Self::Greeting,
         Self::Canary,
+        Self::Increment,
+        Self::Reconcile,
+        Self::Wait,
     ];
 
     /// The label.
@@ -68,6 +77,9 @@ impl Operation {
             Self::Heartbeat => "heartbeat",
             Self::Greeting => "greeting",
             Self::Canary => "canary",
+            Self::Increment => "increment",
+            Self::Reconcile => "reconcile",
+            Self::Wait => "wait",
         }
     }
 }
@@ -255,6 +267,17 @@ pub enum Reply {
 }
 
 impl Reply {
+    /// How many replicas are attached to a master, from its answer to ROLE.
+    pub fn replicas_of_role(&self) -> usize {
+        match self {
+            Self::Array(fields) => match fields.as_slice() {
+                [_, _, Self::Array(replicas)] => replicas.len(),
+                _ => 0,
+            },
+            _ => 0,
+        }
+    }
+
     pub(super) fn from_value(value: Value, effect: Effect) -> Self {
         match value {
             Value::Nil => Self::Nil,

@@ -46,26 +46,39 @@ impl LaneWriter {
     }
 }
 
-/// Whether time alone may bring a session back: what a person must mend is not waited for.
-fn passes(cause: Cause) -> bool {
-    matches!(
-        cause,
-        Cause::NoSession
-            | Cause::RedisUnreachable
-            | Cause::NotAMaster
-            | Cause::RedisLoading
-            | Cause::PushesStopped
-            | Cause::LineageChanged
-            | Cause::SentinelsUnreachable
-            | Cause::NoMajority
-    )
-}
-
 /// Reads the current session.
 #[derive(Debug, Clone)]
 pub struct Lane(watch::Receiver<State>);
 
 impl Lane {
+    /// Whether time alone may bring a session back: what a person must mend is not waited for.
+    pub const fn passes(cause: Cause) -> bool {
+        matches!(
+            cause,
+            Cause::NoSession
+                | Cause::RedisUnreachable
+                | Cause::NotAMaster
+                | Cause::RedisLoading
+                | Cause::PushesStopped
+                | Cause::LineageChanged
+                | Cause::SentinelsUnreachable
+                | Cause::NoMajority
+        )
+    }
+
+    /// Only what happens from now on is a change.
+    pub fn mark_seen(&mut self) {
+        self.0.mark_unchanged();
+    }
+
+    /// Completes when a session was installed or removed.
+    ///
+    /// # Errors
+    /// Nobody will do either any more.
+    pub async fn changed(&mut self) -> Result<(), watch::error::RecvError> {
+        self.0.changed().await
+    }
+
     /// The session, if there is one that has not ended.
     ///
     /// # Errors
@@ -88,7 +101,7 @@ impl Lane {
             changes.mark_unchanged();
             let fault = match self.session() {
                 Ok(session) => return Ok(session),
-                Err(fault) if !passes(fault.cause) => return Err(fault),
+                Err(fault) if !Self::passes(fault.cause) => return Err(fault),
                 Err(fault) => fault,
             };
             match tokio::time::timeout_at(until, changes.changed()).await {

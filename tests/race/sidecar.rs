@@ -13,13 +13,16 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use tokio::sync::watch;
 use tokio::time::Instant;
-use vedetta::cache::{Cache, Call, Canary, Coherence, Flight, Put, Remote, canary_key};
+use vedetta::cache::{
+    Cache, Call, Canary, Coherence, Flight, Journal, Put, Remote, Writing, canary_key,
+};
 use vedetta::clock;
 use vedetta::config::{
-    CachePolicy, CacheRule, CacheRules, Credentials, Encoding, RedisConfig, SentinelConfig,
+    CachePolicy, CacheRule, CacheRules, Credentials, Encoding, FenceConfig, FenceMode, RedisConfig,
+    SentinelConfig,
 };
 use vedetta::drain::Tasks;
-use vedetta::failover::{self, Phase, Status};
+use vedetta::failover::{self, Bounds, Following, Phase, Status};
 use vedetta::invalidation::{self, Directory, Hub, HubLimits, Intake};
 use vedetta::model::{
     Condition, Consistency, Detector, Endpoint, Expiry, Fault, Freshness, Lookup, Master, Moment,
@@ -34,6 +37,20 @@ use crate::field::{Home, Spot};
 use crate::side::{From, Seen, Side};
 use crate::support::{MASTER, Redis};
 use crate::trouble::until;
+
+/// As by default.
+const FENCE: FenceConfig = FenceConfig {
+    mode: FenceMode::Hold,
+    period: Duration::from_secs(1),
+    all_unconfirmed: false,
+};
+
+/// More than these programs ever need.
+const BOUNDS: Bounds = Bounds {
+    wait: Duration::from_secs(15),
+    calls: 1024,
+    bytes: 32 << 20,
+};
 
 /// Every call of a race gives up then.
 const DEADLINE: Duration = Duration::from_secs(3);
@@ -96,11 +113,24 @@ impl Sidecar {
             bound,
         };
         let elections = elections(upstream, bound, &registry, &tasks);
-        let (writer, lane) = upstream::lane();
-        let metrics = registry.register(failover::Metrics::register);
-        let follower = failover::start(elections, settings.clone(), writer, metrics, &tasks);
+        let journal = Journal::new("", hub.clone());
+        let following = Following {
+            elections,
+            settings: settings.clone(),
+            lane: upstream::lane(),
+            reconcile: journal.0.clone(),
+            fence: FENCE,
+            bounds: BOUNDS,
+            metrics: registry.register(failover::Metrics::register),
+        };
+        let (follower, passage) = registry.register(|| failover::start(following, &tasks));
+        let writing = Writing {
+            passage,
+            journal,
+            settings: settings.clone(),
+        };
         let store =
-            registry.register(|| Remote::new(lane, "", cache_rules(), coherence, tasks.clone()));
+            registry.register(|| Remote::new(writing, cache_rules(), coherence, tasks.clone()));
         let watcher = Canary::new(&store, canary, &settings, intake.canary());
         tasks.spawn("canary", watcher.run());
         let sidecar = Arc::new(Self {

@@ -4,6 +4,7 @@
 //!
 //! Not here: the rules (`state`). Nothing survives the process, and nothing is shared with another one.
 
+mod counter;
 mod state;
 
 use std::sync::Arc;
@@ -15,10 +16,13 @@ use parking_lot::Mutex;
 use crate::config::CacheRules;
 use crate::invalidation::{Event, Hub};
 use crate::model::{
-    CacheId, Consistency, Expiry, Fault, Key, Lineage, Lookup, PutOutcome, Tenant, Token, TtlLookup,
+    Applied, CacheId, Cause, Consistency, Copies, Durability, Expiry, Fault, Key, Lineage, Lookup,
+    PutOutcome, Tenant, Token, TtlLookup,
 };
 
-use super::store::{IfAbsent, Items, Put, Read, Store, Written, other_lineage, too_large};
+use super::store::{
+    IfAbsent, Increment, Items, Put, Read, Store, Write, Written, other_lineage, too_large,
+};
 pub use state::Figures;
 use state::{Now, State};
 
@@ -48,18 +52,35 @@ impl Embedded {
         }
     }
 
-    /// Tells subscribers which keys changed, and the writer that its write is in place.
-    fn written<T>(&self, cache: &CacheId, changed: Vec<Key>, answer: T) -> Written<T> {
+    /// Tells subscribers which keys changed, and the writer that its write is in place: here, and nowhere else.
+    fn written<T>(
+        &self,
+        cache: &CacheId,
+        changed: Vec<Key>,
+        answer: T,
+        write: Write,
+    ) -> Result<Written<T>, Fault> {
         if !changed.is_empty() {
             self.hub.invalidated(cache.clone(), changed);
         }
-        Written {
+        if let Durability::Copies {
+            copies: Copies::Replicas(1..),
+            ..
+        } = write.durability
+        {
+            return Err(Fault {
+                cause: Cause::AppliedUnreplicated,
+                applied: Applied::Yes,
+                detail: "the embedded store has no replicas".to_owned(),
+            });
+        }
+        Ok(Written {
             answer,
             token: Some(Token {
                 lineage: self.lineage,
                 offset: 0,
             }),
-        }
+        })
     }
 
     /// How full it is.
@@ -112,6 +133,7 @@ impl Store for Embedded {
         &self,
         cache: &CacheId,
         puts: Vec<Put>,
+        write: Write,
     ) -> Result<Written<Items<PutOutcome>>, Fault> {
         let mut changed = Vec::new();
         let answer = {
@@ -127,10 +149,15 @@ impl Store for Embedded {
             };
             puts.into_iter().map(&mut one).collect()
         };
-        Ok(self.written(cache, changed, answer))
+        self.written(cache, changed, answer, write)
     }
 
-    async fn put_if_absent(&self, cache: &CacheId, put: Put) -> Result<Written<IfAbsent>, Fault> {
+    async fn put_if_absent(
+        &self,
+        cache: &CacheId,
+        put: Put,
+        write: Write,
+    ) -> Result<Written<IfAbsent>, Fault> {
         let key = put.key.clone();
         let answer = self
             .state
@@ -140,10 +167,15 @@ impl Store for Embedded {
             IfAbsent::Stored(_) => vec![key],
             IfAbsent::Existing(_) => Vec::new(),
         };
-        Ok(self.written(cache, changed, answer))
+        self.written(cache, changed, answer, write)
     }
 
-    async fn evict(&self, cache: &CacheId, keys: &[Key]) -> Result<Written<Items<bool>>, Fault> {
+    async fn evict(
+        &self,
+        cache: &CacheId,
+        keys: &[Key],
+        write: Write,
+    ) -> Result<Written<Items<bool>>, Fault> {
         let mut changed = Vec::new();
         let answer = {
             let mut state = self.state.lock();
@@ -157,10 +189,16 @@ impl Store for Embedded {
             };
             keys.iter().map(&mut one).collect()
         };
-        Ok(self.written(cache, changed, answer))
+        self.written(cache, changed, answer, write)
     }
 
-    async fn touch(&self, cache: &CacheId, key: &Key, expiry: Expiry) -> Result<bool, Fault> {
+    async fn touch(
+        &self,
+        cache: &CacheId,
+        key: &Key,
+        expiry: Expiry,
+        _: Write,
+    ) -> Result<bool, Fault> {
         let touched = self.state.lock().touch(cache, key, expiry, now());
         if touched {
             self.hub.invalidated(cache.clone(), vec![key.clone()]);
@@ -168,17 +206,41 @@ impl Store for Embedded {
         Ok(touched)
     }
 
-    async fn ttl(&self, cache: &CacheId, key: &Key) -> Result<TtlLookup, Fault> {
+    async fn increment(
+        &self,
+        cache: &CacheId,
+        increment: Increment,
+        write: Write,
+    ) -> Result<Written<i64>, Fault> {
+        let key = increment.key.clone();
+        let (answer, changed) =
+            self.state
+                .lock()
+                .increment(cache, increment, rand::random(), now())?;
+        let changed = if changed { vec![key] } else { Vec::new() };
+        self.written(cache, changed, answer, write)
+    }
+
+    async fn ttl(
+        &self,
+        cache: &CacheId,
+        key: &Key,
+        _: Option<tokio::time::Instant>,
+    ) -> Result<TtlLookup, Fault> {
         Ok(self.state.lock().ttl(cache, key, now()))
     }
 
-    async fn clear(&self, cache: &CacheId) -> Result<Written<Option<u64>>, Fault> {
+    async fn clear(&self, cache: &CacheId, write: Write) -> Result<Written<Option<u64>>, Fault> {
         let answer = self.state.lock().clear(cache, now());
         self.hub.record(Event::Cleared(cache.clone()));
-        Ok(self.written(cache, Vec::new(), answer))
+        self.written(cache, Vec::new(), answer, write)
     }
 
-    async fn caches(&self, tenant: &Tenant) -> Result<Vec<CacheId>, Fault> {
+    async fn caches(
+        &self,
+        tenant: &Tenant,
+        _: Option<tokio::time::Instant>,
+    ) -> Result<Vec<CacheId>, Fault> {
         Ok(self.state.lock().caches(tenant))
     }
 }

@@ -22,6 +22,7 @@ use crate::model::{
 
 use super::super::frame;
 use super::super::store::{IfAbsent, Put};
+use super::counter::Operations;
 
 /// What an entry weighs beyond its key and value: names, version, times and the slots of the map.
 const OVERHEAD: u64 = 160;
@@ -101,6 +102,7 @@ pub(super) struct State {
     rules: CacheRules,
     capacity: u64,
     evictions: Evictions,
+    pub(super) operations: Operations,
 }
 
 impl State {
@@ -119,6 +121,7 @@ impl State {
             rules,
             capacity,
             evictions,
+            operations: Operations::default(),
         }
     }
 
@@ -127,6 +130,11 @@ impl State {
             Some(entry) => Lookup::Hit(hit(&entry, now)),
             None => Lookup::Miss(Evidence::FIRST_HAND),
         }
+    }
+
+    /// What an entry holds.
+    pub(super) fn value(&mut self, cache: &CacheId, key: &Key, now: Now) -> Option<Value> {
+        self.live(cache, key, now).map(|entry| entry.value)
     }
 
     pub(super) fn put(

@@ -31,7 +31,7 @@ impl Core {
         let kept = keys
             .first()
             .is_some_and(|key| !self.place(cache, self.layout.entry(cache, key)).is_unkept());
-        let terms = Terms::new(&read, self.coherence.bound).filter(|_| kept);
+        let terms = self.terms(&read).filter(|_| kept);
         let Some(terms) = terms else {
             return self.ask_many(cache, keys, &read).await;
         };
@@ -105,7 +105,8 @@ impl Core {
         terms: &Terms,
         left: u64,
     ) -> Result<Items<Lookup>, Fault> {
-        self.lane.ready(terms.patience()).await?;
+        let weight = missing.iter().map(|(_, _, entry)| entry.len()).sum();
+        self.passage.readable(terms.patience(weight)).await?;
         let mut fills = Vec::with_capacity(missing.len());
         let mut keys = Vec::with_capacity(missing.len());
         for (_, key, entry) in missing {
@@ -171,7 +172,7 @@ impl Core {
         keys: &[Key],
         read: &Read,
     ) -> Result<Items<Lookup>, Fault> {
-        let session = self.session_for(read).await?;
+        let session = self.session_for(read.deadline, keys.len()).await?;
         if !read.is_of(&session) {
             return Err(other_lineage());
         }

@@ -1,7 +1,8 @@
 //! The store on the current Redis master.
 //!
 //! `reader` answers from the near cache, or has one caller ask the master for all who want the same; `read` and `write`
-//! turn calls into batches and replies into answers; `own_write` takes what is written out of the near cache; `canary`
+//! turn calls into batches and replies into answers, `counter` too; `attempt` sends a write until it is answered;
+//! `copies` waits for replicas; `journal` undoes on a new master what the loss of writes brought back; `own_write` takes what is written out of the near cache; `canary`
 //! and `audit` watch over the coherence of all of it; `scripts` holds what must be atomic; `sweep` gives back what a
 //! clear made dead; `registry` remembers which caches exist.
 //!
@@ -10,16 +11,21 @@
 //!
 //! Not here: which node is the master (`failover`); what may be served from the near cache (`near`).
 
+mod attempt;
 mod audit;
 mod batch_reader;
 mod canary;
+mod copies;
+mod counter;
 mod expiry;
 mod flight;
+mod journal;
 mod metrics;
 mod own_write;
 mod read;
 mod reader;
 mod registry;
+mod remove;
 mod scripts;
 mod sweep;
 mod terms;
@@ -29,21 +35,27 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
+use tokio::time::Instant;
 
 use crate::config::{CacheRules, Encoding};
 use crate::drain::Tasks;
+use crate::failover::Passage;
 use crate::invalidation::{Directory, Hub};
 use crate::model::{
-    CacheId, Cause, Expiry, Fault, Key, Lookup, PutOutcome, Tenant, TtlLookup, Version,
+    CacheId, Cause, Durability, Expiry, Fault, Key, Lookup, PutOutcome, Tenant, Token, TtlLookup,
+    Version,
 };
 use crate::near::Near;
-use crate::upstream::{Batch, Lane, Reply, Session};
+use crate::upstream::{Batch, Lane, Reply, Session, SessionSettings};
 
 use super::frame::STAMP_BYTES;
 use super::layout::Layout;
-use super::store::{IfAbsent, Items, Put, Read, Store, Written};
+use super::store::{IfAbsent, Increment, Items, Put, Read, Store, Write, Written};
 pub use canary::{Canary, canary_key};
+use copies::Witnesses;
+pub(super) use counter::not_a_number;
 pub use flight::Flight;
+pub use journal::{ClearsAgain, Journal};
 use metrics::Metrics;
 use registry::Registry;
 use scripts::Scripts;
@@ -80,21 +92,34 @@ struct Core {
     metrics: Metrics,
     audits: audit::Sample,
     tasks: Tasks,
+    passage: Passage,
+    journal: Arc<Journal>,
+    witnesses: Witnesses,
+}
+
+/// What writes need.
+#[derive(Debug)]
+pub struct Writing {
+    /// How they get to the master.
+    pub passage: Passage,
+    /// Where they are remembered.
+    pub journal: (Arc<Journal>, ClearsAgain),
+    /// How connections are opened that wait for replicas.
+    pub settings: SessionSettings,
 }
 
 impl Remote {
-    /// On whatever master the lane leads to.
-    pub fn new(
-        lane: Lane,
-        prefix: &str,
-        rules: CacheRules,
-        coherence: Coherence,
-        tasks: Tasks,
-    ) -> Self {
+    /// On whatever master the passage leads to.
+    pub fn new(writing: Writing, rules: CacheRules, coherence: Coherence, tasks: Tasks) -> Self {
+        let prefix = &writing.settings.redis.prefix;
         let layout = Layout::new(prefix);
+        let lane = writing.passage.lane().clone();
+        let marker = format!("vedetta:wait:{prefix}:{:016x}", rand::random::<u64>());
+        let witnesses = Witnesses::start(&writing.settings, &marker, &tasks);
+        let (journal, ClearsAgain(clears)) = writing.journal;
         let scripts = Arc::new(Scripts::new());
         let near = coherence.near.clone();
-        Self(Arc::new(Core {
+        let core = Arc::new(Core {
             sweeper: Sweeper::new(
                 lane.clone(),
                 layout.clone(),
@@ -111,7 +136,15 @@ impl Remote {
             audits: audit::Sample::new(coherence.audit_every),
             coherence,
             tasks,
-        }))
+            passage: writing.passage,
+            journal,
+            witnesses,
+        });
+        let clearing = core.clone();
+        core.tasks.spawn("raw clears", async move {
+            clearing.clear_raw_again(clears).await
+        });
+        Self(core)
     }
 
     /// Shows the figures of the near cache.
@@ -132,17 +165,27 @@ impl Core {
     }
 
     /// As [`Self::send`], for a write, and with the point of history behind it.
-    async fn send_write(
-        &self,
-        session: &Arc<Session>,
-        mut batch: Batch,
-    ) -> Result<Written<Vec<Reply>>, Fault> {
+    async fn send_write(&self, session: &Arc<Session>, mut batch: Batch) -> Result<Sent, Fault> {
         let expected = batch.len();
         batch.with_offset();
         let mut replies = session.execute(batch).await?;
-        let token = replies.pop().and_then(|role| session.token(&role));
-        let answer = exactly(expected, replies)?;
-        Ok(Written { answer, token })
+        let role = replies.pop();
+        Ok(Sent {
+            token: role.as_ref().and_then(|role| session.token(role)),
+            attached: role.as_ref().map_or(0, Reply::replicas_of_role),
+            replies: exactly(expected, replies)?,
+        })
+    }
+
+    /// Waits until as many replicas have what was sent as the caller asks for.
+    async fn secure(
+        &self,
+        session: &Arc<Session>,
+        sent: &Sent,
+        durability: Durability,
+    ) -> Result<(), Fault> {
+        let known = self.passage.replicas().unwrap_or(sent.attached);
+        self.witnesses.secure(session, durability, known).await
     }
 
     /// Sends a batch of puts, and has Redis remember the cache in the same write where that is due.
@@ -151,21 +194,21 @@ impl Core {
         session: &Arc<Session>,
         cache: &CacheId,
         mut batch: Batch,
-    ) -> Result<Written<Vec<Reply>>, Fault> {
+    ) -> Result<Sent, Fault> {
         let expected = batch.len();
         let told = self.registry.is_due(cache, session.generation());
         if told {
             let name = cache.name.as_str().as_bytes();
             batch.command("SADD", &[&self.layout.registry(&cache.tenant), name]);
         }
-        let mut written = self.send_write(session, batch).await.inspect_err(|_| {
+        let mut sent = self.send_write(session, batch).await.inspect_err(|_| {
             if told {
                 self.registry.forget(cache);
             }
         })?;
         // The reply about the registry does not matter.
-        written.answer.truncate(expected);
-        Ok(written)
+        sent.replies.truncate(expected);
+        Ok(sent)
     }
 }
 
@@ -183,33 +226,77 @@ impl Store for Remote {
         &self,
         cache: &CacheId,
         puts: Vec<Put>,
+        write: Write,
     ) -> Result<Written<Items<PutOutcome>>, Fault> {
-        self.0.write(cache, puts).await
+        self.0.write(cache, puts, write).await
     }
 
-    async fn put_if_absent(&self, cache: &CacheId, put: Put) -> Result<Written<IfAbsent>, Fault> {
-        self.0.write_if_absent(cache, put).await
+    async fn put_if_absent(
+        &self,
+        cache: &CacheId,
+        put: Put,
+        write: Write,
+    ) -> Result<Written<IfAbsent>, Fault> {
+        self.0.write_if_absent(cache, put, write).await
     }
 
-    async fn evict(&self, cache: &CacheId, keys: &[Key]) -> Result<Written<Items<bool>>, Fault> {
-        self.0.remove(cache, keys).await
+    async fn evict(
+        &self,
+        cache: &CacheId,
+        keys: &[Key],
+        write: Write,
+    ) -> Result<Written<Items<bool>>, Fault> {
+        self.0.remove(cache, keys, write).await
     }
 
-    async fn touch(&self, cache: &CacheId, key: &Key, expiry: Expiry) -> Result<bool, Fault> {
-        self.0.change_expiry(cache, key, expiry).await
+    async fn touch(
+        &self,
+        cache: &CacheId,
+        key: &Key,
+        expiry: Expiry,
+        write: Write,
+    ) -> Result<bool, Fault> {
+        self.0.change_expiry(cache, key, expiry, write).await
     }
 
-    async fn ttl(&self, cache: &CacheId, key: &Key) -> Result<TtlLookup, Fault> {
-        self.0.read_expiry(cache, key).await
+    async fn increment(
+        &self,
+        cache: &CacheId,
+        increment: Increment,
+        write: Write,
+    ) -> Result<Written<i64>, Fault> {
+        self.0.add(cache, &increment, write).await
     }
 
-    async fn clear(&self, cache: &CacheId) -> Result<Written<Option<u64>>, Fault> {
-        self.0.clear(cache).await
+    async fn ttl(
+        &self,
+        cache: &CacheId,
+        key: &Key,
+        deadline: Option<Instant>,
+    ) -> Result<TtlLookup, Fault> {
+        self.0.read_expiry(cache, key, deadline).await
     }
 
-    async fn caches(&self, tenant: &Tenant) -> Result<Vec<CacheId>, Fault> {
-        self.0.list(tenant).await
+    async fn clear(&self, cache: &CacheId, write: Write) -> Result<Written<Option<u64>>, Fault> {
+        self.0.clear(cache, write).await
     }
+
+    async fn caches(
+        &self,
+        tenant: &Tenant,
+        deadline: Option<Instant>,
+    ) -> Result<Vec<CacheId>, Fault> {
+        self.0.list(tenant, deadline).await
+    }
+}
+
+/// What came of a write.
+#[derive(Debug)]
+struct Sent {
+    replies: Vec<Reply>,
+    token: Option<Token>,
+    /// Replicas that were attached to the master.
+    attached: usize,
 }
 
 /// The replies, if there are as many as there were commands.

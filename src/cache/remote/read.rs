@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::time::Instant;
 
 use crate::clock;
 use crate::config::Encoding;
@@ -262,8 +263,14 @@ impl Core {
     }
 
     /// Reads the value too, because only its header tells whether it is alive.
-    pub(super) async fn read_expiry(&self, cache: &CacheId, key: &Key) -> Result<TtlLookup, Fault> {
-        let session = self.lane.session()?;
+    pub(super) async fn read_expiry(
+        &self,
+        cache: &CacheId,
+        key: &Key,
+        deadline: Option<Instant>,
+    ) -> Result<TtlLookup, Fault> {
+        let weight = key.as_bytes().len();
+        let session = self.session_for(deadline, weight).await?;
         let place = self.place(cache, self.layout.entry(cache, key));
         self.coherence.directory.note(&place.entry, cache);
         let sent = clock::now();

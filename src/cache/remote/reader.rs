@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use crate::backoff::Backoff;
 use crate::clock;
+use crate::failover::Patience;
 use crate::model::{CacheId, Cause, Evidence, Fault, Freshness, Hit, Key, Lookup, Moment, Source};
 use crate::near::{Begin, Fill, Found, NearHit, ReadBack, Slot};
 use crate::upstream::Session;
@@ -22,7 +23,7 @@ use super::super::store::{Read, other_lineage};
 use super::Core;
 use super::flight::{Flight, Landed, Landing, Pilot, flight};
 use super::read::Seen;
-use super::terms::{LONGEST_WAIT, Terms};
+use super::terms::{LONGEST_JOIN, Terms, before_deadline};
 
 /// One entry, under the name it has in Redis.
 #[derive(Debug, Clone)]
@@ -58,7 +59,7 @@ impl Core {
         read: Read,
     ) -> Result<Lookup, Fault> {
         let entry = self.layout.entry(cache, key);
-        let Some(terms) = Terms::new(&read, self.coherence.bound) else {
+        let Some(terms) = self.terms(&read) else {
             return self.ask(cache, key, &read).await;
         };
         if let Some(hit) = self.near_answer(cache, &entry, &terms, clock::now()) {
@@ -118,7 +119,9 @@ impl Core {
     ) -> Result<Lookup, Fault> {
         let mut join = terms.join;
         loop {
-            self.lane.ready(terms.patience()).await?;
+            self.passage
+                .readable(terms.patience(place.entry.len()))
+                .await?;
             let (flight, joined) = match self.board(place, join) {
                 Boarding::Joined(flight) => {
                     self.metrics.joined();
@@ -175,7 +178,7 @@ impl Core {
     /// After a stale answer: confirms or replaces what was answered, for those who come next.
     pub(super) fn refresh(self: &Arc<Self>, place: &Place) {
         if self.lane.session().is_ok()
-            && let Boarding::Leads(fill, pilot, _) = self.board(place, Some(LONGEST_WAIT))
+            && let Boarding::Leads(fill, pilot, _) = self.board(place, Some(LONGEST_JOIN))
         {
             self.take_off(place.clone(), fill, pilot);
         }
@@ -310,7 +313,8 @@ impl Core {
         key: &Key,
         read: &Read,
     ) -> Result<Lookup, Fault> {
-        let session = self.session_for(read).await?;
+        let weight = key.as_bytes().len();
+        let session = self.session_for(read.deadline, weight).await?;
         if !read.is_of(&session) {
             return Err(other_lineage());
         }
@@ -332,8 +336,24 @@ impl Core {
         self.landed(&landed, clock::now())
     }
 
-    pub(super) async fn session_for(&self, read: &Read) -> Result<Arc<Session>, Fault> {
-        self.lane.ready(read.until()).await
+    /// What a read asks for; `None` if it goes past the near cache.
+    pub(super) fn terms(&self, read: &Read) -> Option<Terms> {
+        let until = self.passage.until(read.deadline.map(before_deadline));
+        Terms::new(read, self.coherence.bound, until)
+    }
+
+    /// A session, once there is one.
+    pub(super) async fn session_for(
+        &self,
+        deadline: Option<Instant>,
+        weight: usize,
+    ) -> Result<Arc<Session>, Fault> {
+        let patience = Patience {
+            until: self.passage.until(deadline.map(before_deadline)),
+            weight: weight as u64,
+            to_all: false,
+        };
+        self.passage.readable(patience).await
     }
 }
 

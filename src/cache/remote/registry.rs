@@ -54,10 +54,14 @@ impl Registry {
 
 impl Core {
     /// The registered caches of a tenant.
-    pub(super) async fn list(&self, tenant: &Tenant) -> Result<Vec<CacheId>, Fault> {
+    pub(super) async fn list(
+        &self,
+        tenant: &Tenant,
+        deadline: Option<Instant>,
+    ) -> Result<Vec<CacheId>, Fault> {
         let mut batch = Batch::new(Operation::List, Effect::Read);
         batch.command("SMEMBERS", &[&self.layout.registry(tenant)]);
-        let session = self.lane.session()?;
+        let session = self.session_for(deadline, 0).await?;
         let members = match self.send(&session, batch).await?.into_iter().next() {
             Some(Reply::Array(members)) => members,
             reply => return Err(reply.map_or_else(no_reply, strange)),

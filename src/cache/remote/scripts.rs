@@ -23,6 +23,9 @@ pub(super) struct Scripts {
     pub(super) clear_framed: Script,
     pub(super) sweep: Script,
     pub(super) swept: Script,
+    pub(super) increment: Script,
+    pub(super) reconcile: Script,
+    pub(super) clear_again: Script,
 }
 
 impl Scripts {
@@ -37,6 +40,9 @@ impl Scripts {
             clear_framed: script!("clear_framed"),
             sweep: script!("bytes", "digest", "frame", "sweep"),
             swept: script!("swept"),
+            increment: script!("bytes", "digest", "frame", "expire", "increment"),
+            reconcile: script!("bytes", "digest", "reconcile"),
+            clear_again: script!("clear_again"),
         }
     }
 }

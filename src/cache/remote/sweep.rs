@@ -73,9 +73,13 @@ impl Sweeper {
     ///
     /// # Errors
     /// The fault that stopped it; once something is gone, the outcome is unknown.
-    pub(super) async fn remove_all(&self, cache: &CacheId) -> Result<u64, Fault> {
+    pub(super) async fn remove_all(
+        &self,
+        session: &Arc<Session>,
+        cache: &CacheId,
+    ) -> Result<u64, Fault> {
         let mut removed = 0;
-        self.remove_counting(cache, &mut removed)
+        self.remove_counting(session, cache, &mut removed)
             .await
             .map_err(|fault| {
                 if removed == 0 {
@@ -90,11 +94,15 @@ impl Sweeper {
         Ok(removed)
     }
 
-    async fn remove_counting(&self, cache: &CacheId, removed: &mut u64) -> Result<(), Fault> {
-        let session = self.lane.session()?;
+    async fn remove_counting(
+        &self,
+        session: &Arc<Session>,
+        cache: &CacheId,
+        removed: &mut u64,
+    ) -> Result<(), Fault> {
         let mut cursor = start();
         loop {
-            let (next, keys) = self.scan(&session, cache, &cursor).await?;
+            let (next, keys) = self.scan(session, cache, &cursor).await?;
             if !keys.is_empty() {
                 let mut batch = Batch::new(Operation::Clear, Effect::Write);
                 let names: Vec<&[u8]> = keys.iter().map(AsRef::as_ref).collect();

@@ -4,14 +4,15 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::failover::Patience;
 use crate::model::{Consistency, Token};
 use crate::near::Want;
 use crate::upstream::Session;
 
 use super::super::store::Read;
 
-/// A read without a deadline, or with a later one, waits that long for a master: longer than a failover takes.
-pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(10);
+/// A read of another call that began longer ago is not joined by one that only refreshes.
+pub(super) const LONGEST_JOIN: Duration = Duration::from_secs(10);
 
 /// So long before the deadline of the call the wait for a master ends, so that the caller is told why there is none.
 const MARGIN: Duration = Duration::from_millis(20);
@@ -30,16 +31,20 @@ pub(super) struct Terms {
 impl Terms {
     /// Until when a session is waited for at a time. Whoever takes an old answer does not wait for a new one while there
     /// is no master.
-    pub(super) fn patience(&self) -> Instant {
-        match self.stale {
+    pub(super) fn patience(&self, weight: usize) -> Patience {
+        let until = match self.stale {
             Some(_) => Instant::now(),
             None => self.until,
+        };
+        Patience {
+            until,
+            weight: weight as u64,
+            to_all: false,
         }
     }
 
     /// `None` for a read that goes past the near cache.
-    pub(super) fn new(read: &Read, bound: Duration) -> Option<Self> {
-        let until = read.until();
+    pub(super) fn new(read: &Read, bound: Duration, until: Instant) -> Option<Self> {
         let fresh = |bound, token: Option<Token>, stale| Self {
             want: Want { bound, token },
             stale,
@@ -59,14 +64,12 @@ impl Terms {
     }
 }
 
-impl Read {
-    /// Until when a master is waited for.
-    pub(super) fn until(&self) -> Instant {
-        let latest = Instant::now() + LONGEST_WAIT;
-        let told = |at: Instant| at.checked_sub(MARGIN).unwrap_or(at).min(latest);
-        self.deadline.map_or(latest, told)
-    }
+/// When whoever gives up at that deadline is told why.
+pub(super) fn before_deadline(deadline: Instant) -> Instant {
+    deadline.checked_sub(MARGIN).unwrap_or(deadline)
+}
 
+impl Read {
     /// Whether a session reads from the history that the read's token belongs to, if it has one.
     pub(super) fn is_of(&self, session: &Session) -> bool {
         !matches!(self.consistency, Consistency::AtLeast(token) if token.lineage != session.lineage())

@@ -1,18 +1,24 @@
-//! Writing, removing and touching entries, and replacing the stamp of a cache.
+//! Writing and touching entries.
 //!
 //! Each item is one command, hence atomic; items of a batch execute in order. A plain SET serves where nothing has
 //! to be looked at first; a script everywhere else.
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 use crate::clock;
 use crate::config::Encoding;
-use crate::model::{CacheId, Cause, Condition, Expiry, Fault, Key, Lookup, PutOutcome, Version};
+use crate::model::{
+    CacheId, Cause, Condition, Durability, Expiry, Fault, Key, Lookup, PutOutcome, Version,
+};
 use crate::upstream::{Batch, Effect, Operation, Reply, Session};
 
 use super::super::frame;
-use super::super::store::{IfAbsent, Items, Put, Written};
+use super::super::store::{IfAbsent, Items, Put, Write, Written};
+use super::attempt::{Repeat, together};
 use super::expiry::{Arguments, arguments};
+use super::journal::Wrote;
 use super::{Core, new_stamp, new_version, strange};
 
 /// Asks `put_*.lua` for the existing entry when the condition is false.
@@ -23,68 +29,114 @@ impl Core {
         &self,
         cache: &CacheId,
         puts: Vec<Put>,
+        write: Write,
     ) -> Result<Written<Items<PutOutcome>>, Fault> {
         if puts.is_empty() {
             return Ok(nothing());
         }
-        let session = self.lane.session()?;
+        let weight = puts.iter().map(Put::weight).sum();
+        let repeat = Repeat::harmless(puts.iter().all(|put| put.condition == Condition::None));
         let mut own = self.own_write(cache, puts.iter().map(|put| put.key.clone()));
+        let attempt = |session| self.write_once(session, cache, &puts, write.durability);
+        let patience = self.patience(&write, weight);
+        let written = self.persist(patience, repeat, attempt).await?;
+        let changed = |item: &Result<_, _>| !matches!(item, Ok(PutOutcome::NotStored(_)));
+        own.changed(written.answer.iter().map(changed));
+        Ok(written)
+    }
+
+    async fn write_once(
+        &self,
+        session: Arc<Session>,
+        cache: &CacheId,
+        puts: &[Put],
+        durability: Durability,
+    ) -> Result<Written<Items<PutOutcome>>, Fault> {
         let mut batch = Batch::new(Operation::Put, Effect::Write);
         let mut versions = Vec::with_capacity(puts.len());
-        for put in &puts {
+        for put in puts {
             versions.push(self.add_put(&mut batch, &session, cache, put, Bytes::new()));
         }
-        let replies = self.send_puts(&session, cache, batch).await?;
-        let answer: Items<PutOutcome> = replies
-            .answer
-            .into_iter()
-            .zip(versions)
+        let wrote = |at: usize| (&puts[at].key, Wrote::Value(versions[at].clone()));
+        let sent = match self.send_puts(&session, cache, batch).await {
+            Ok(sent) => sent,
+            Err(fault) => return Err(self.doubted(cache, (0..puts.len()).map(wrote), fault)),
+        };
+        let items = sent.replies.iter().cloned().zip(versions.iter().cloned());
+        let answer: Items<PutOutcome> = items
             .map(|(reply, version)| outcome(reply, version))
             .collect();
-        own.changed(
-            answer
-                .iter()
-                .map(|item| !matches!(item, Ok(PutOutcome::NotStored(_)))),
-        );
-        Ok(Written {
+        let point = sent.token.map(|token| session.point(token));
+        for (at, item) in answer.iter().enumerate() {
+            if matches!(item, Ok(PutOutcome::Stored(_))) {
+                self.remember(cache, wrote(at), point);
+            }
+        }
+        let written = together(Written {
             answer,
-            token: replies.token,
-        })
+            token: sent.token,
+        })?;
+        self.secure(&session, &sent, durability).await?;
+        Ok(written)
     }
 
     pub(super) async fn write_if_absent(
         &self,
         cache: &CacheId,
         mut put: Put,
+        write: Write,
     ) -> Result<Written<IfAbsent>, Fault> {
         put.condition = Condition::Absent;
-        let session = self.lane.session()?;
         let mut own = self.own_write(cache, [put.key.clone()]);
         // The existing entry is handed out, and tracked by what the script reads.
         let entry = self.layout.entry(cache, &put.key);
         self.coherence.directory.note(&entry, cache);
-        let sent = clock::now();
+        let attempt = |session| self.write_if_absent_once(session, cache, &put, write.durability);
+        let patience = self.patience(&write, put.weight());
+        let written = self.persist(patience, Repeat::Never, attempt).await?;
+        if matches!(written.answer, IfAbsent::Existing(_)) {
+            own.changed([false]);
+        }
+        Ok(written)
+    }
+
+    async fn write_if_absent_once(
+        &self,
+        session: Arc<Session>,
+        cache: &CacheId,
+        put: &Put,
+        durability: Durability,
+    ) -> Result<Written<IfAbsent>, Fault> {
+        let asked = clock::now();
         let mut batch = Batch::new(Operation::Put, Effect::Write);
-        let version = self.add_put(&mut batch, &session, cache, &put, WITH_EXISTING);
-        let replies = self.send_puts(&session, cache, batch).await?;
-        let answer = match only(replies.answer)? {
-            Reply::Array(fields) => match fields.as_slice() {
-                [Reply::Int(1)] => IfAbsent::Stored(version),
-                [Reply::Int(0), Reply::Bytes(bytes), Reply::Int(pttl)] => {
-                    own.changed([false]);
-                    let seen = self.existing(cache, bytes, *pttl)?;
-                    match self.answer(&session, sent, seen) {
-                        Lookup::Hit(hit) => IfAbsent::Existing(hit),
-                        Lookup::Miss(_) => return Err(strange(Reply::Nil)),
-                    }
+        let version = self.add_put(&mut batch, &session, cache, put, WITH_EXISTING);
+        let wrote = (&put.key, Wrote::Value(version.clone()));
+        let sent = match self.send_puts(&session, cache, batch).await {
+            Ok(sent) => sent,
+            Err(fault) => return Err(self.doubted(cache, [wrote], fault)),
+        };
+        let Some(Reply::Array(fields)) = sent.replies.first() else {
+            return Err(strange(sent.replies.first().cloned().unwrap_or(Reply::Nil)));
+        };
+        let answer = match fields.as_slice() {
+            [Reply::Int(1)] => {
+                let point = sent.token.map(|token| session.point(token));
+                self.remember(cache, wrote, point);
+                self.secure(&session, &sent, durability).await?;
+                IfAbsent::Stored(version)
+            }
+            [Reply::Int(0), Reply::Bytes(bytes), Reply::Int(pttl)] => {
+                let seen = self.existing(cache, bytes, *pttl)?;
+                match self.answer(&session, asked, seen) {
+                    Lookup::Hit(hit) => IfAbsent::Existing(hit),
+                    Lookup::Miss(_) => return Err(strange(Reply::Nil)),
                 }
-                _ => return Err(strange(Reply::Nil)),
-            },
-            reply => return Err(strange(reply)),
+            }
+            _ => return Err(strange(Reply::Nil)),
         };
         Ok(Written {
             answer,
-            token: replies.token,
+            token: sent.token,
         })
     }
 
@@ -135,96 +187,33 @@ impl Core {
         version
     }
 
-    pub(super) async fn remove(
-        &self,
-        cache: &CacheId,
-        keys: &[Key],
-    ) -> Result<Written<Items<bool>>, Fault> {
-        if keys.is_empty() {
-            return Ok(nothing());
-        }
-        let session = self.lane.session()?;
-        let mut own = self.own_write(cache, keys.iter().cloned());
-        let mut batch = Batch::new(Operation::Evict, Effect::Write);
-        for key in keys {
-            let entry = self.layout.entry(cache, key);
-            match self.encoding(cache) {
-                Encoding::Raw => batch.command("UNLINK", &[&entry]),
-                Encoding::Framed => batch.script(
-                    &self.scripts.evict_framed,
-                    &[entry, self.layout.stamp(cache)],
-                    &[new_stamp()],
-                ),
-            };
-        }
-        let replies = self.send_write(&session, batch).await?;
-        let answer: Items<bool> = replies.answer.into_iter().map(truth).collect();
-        own.changed(answer.iter().map(|existed| *existed != Ok(false)));
-        Ok(Written {
-            answer,
-            token: replies.token,
-        })
-    }
-
     pub(super) async fn change_expiry(
         &self,
         cache: &CacheId,
         key: &Key,
         expiry: Expiry,
+        write: Write,
     ) -> Result<bool, Fault> {
         let expiry = arguments(expiry, self.rules.policy(&cache.name).ttl);
         let mut keys = vec![self.layout.entry(cache, key)];
         keys.extend(self.stamp_key(cache));
-        let mut batch = Batch::new(Operation::Touch, Effect::Write);
-        batch.script(
-            &self.scripts.touch,
-            &keys,
-            &[expiry.kind, expiry.ms, new_stamp()],
-        );
-        let session = self.lane.session()?;
         let mut own = self.own_write(cache, [key.clone()]);
-        let touched = truth(only(self.send(&session, batch).await?)?)?;
+        let (keys, expiry) = (&keys, &expiry);
+        let attempt = |session: Arc<Session>| async move {
+            let mut batch = Batch::new(Operation::Touch, Effect::Write);
+            let arguments = [expiry.kind.clone(), expiry.ms.clone(), new_stamp()];
+            batch.script(&self.scripts.touch, keys, &arguments);
+            truth(only(self.send(&session, batch).await?)?)
+        };
+        let patience = self.patience(&write, key.as_bytes().len() as u64);
+        let touched = self.persist(patience, Repeat::Harmless, attempt).await?;
         own.changed([touched]);
         Ok(touched)
-    }
-
-    /// Makes every entry of a cache a miss.
-    pub(super) async fn clear(&self, cache: &CacheId) -> Result<Written<Option<u64>>, Fault> {
-        let _own = self.own_clear(cache);
-        match self.encoding(cache) {
-            Encoding::Framed => self.replace_stamp(cache).await,
-            Encoding::Raw => {
-                let removed = self.sweeper.remove_all(cache).await?;
-                Ok(Written {
-                    answer: Some(removed),
-                    token: None,
-                })
-            }
-        }
-    }
-
-    /// One step, whatever the size of the cache.
-    async fn replace_stamp(&self, cache: &CacheId) -> Result<Written<Option<u64>>, Fault> {
-        let stamp = new_stamp();
-        let mut batch = Batch::new(Operation::Clear, Effect::Write);
-        batch.script(
-            &self.scripts.clear_framed,
-            &[self.layout.stamp(cache)],
-            std::slice::from_ref(&stamp),
-        );
-        let session = self.lane.session()?;
-        let replies = self.send_write(&session, batch).await?;
-        truth(only(replies.answer)?)?;
-        self.sweeper.sweep(cache, stamp);
-        Ok(Written {
-            answer: None,
-            token: replies.token,
-        })
     }
 }
 
 /// The answer to a batch without items.
-fn nothing<T>() -> Written<Items<T>> {
+pub(super) fn nothing<T>() -> Written<Items<T>> {
     Written {
         answer: Vec::new(),
         token: None,
@@ -266,7 +255,7 @@ fn outcome(reply: Reply, version: Version) -> Result<PutOutcome, Fault> {
     }
 }
 
-fn truth(reply: Reply) -> Result<bool, Fault> {
+pub(super) fn truth(reply: Reply) -> Result<bool, Fault> {
     match reply {
         Reply::Int(number) => Ok(number > 0),
         reply => Err(strange(reply)),

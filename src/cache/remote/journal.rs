@@ -1,0 +1,347 @@
+//! What this process has written lately, so that a new master can be rid of what the loss of it brought back.
+//!
+//! A write that a failover loses leaves the value before it in place, and with it a clear leaves everything that it had
+//! cleared. So the writes of the last 30 s are remembered, and before a session with another history is used, those
+//! that its node does not provably have are compared with what is there: what is older goes, a stamp that is not ours
+//! is replaced. Removing too much is safe for a cache. Counters are never touched.
+//!
+//! Invariants: bounded; what no longer fits is remembered by the name of its cache, which is then cleared as a whole.
+//! A write is noted before it is answered. Not held back by the fence: nobody else uses the session yet.
+//!
+//! Not here: which writes a node has (`model::History`), the comparison itself (`scripts/reconcile.lua`).
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tokio::sync::mpsc;
+
+use crate::clock;
+use crate::failover::{Reconcile, Reconciled, Reconciling};
+use crate::invalidation::{Event, Hub};
+use crate::model::{CacheId, Cause, Fault, History, Moment, Point, Version};
+use crate::upstream::{Batch, Effect, Operation, Reply, Session};
+
+use super::super::layout::Layout;
+use super::scripts::Scripts;
+use super::{new_stamp, strange};
+
+/// How long a write is remembered, at least; at most twice that.
+const KEPT: Duration = Duration::from_secs(30);
+
+/// Most writes remembered at a time, in each of two halves; about 200 bytes each, and their keys.
+const NOTES: usize = 32_768;
+
+/// Most bytes of keys, in each half.
+const KEY_BYTES: usize = 8 << 20;
+
+/// Entries that are compared in one step, so that no step blocks Redis for long.
+const STEP: usize = 256;
+
+/// How long a new master may be compared. Longer means that it is not well, and another attempt is due.
+const LIMIT: Duration = Duration::from_secs(5);
+
+/// Raw caches whose clear is waiting to be done again.
+const CLEARS: usize = 1024;
+
+/// What was written to an entry.
+#[derive(Debug, Clone)]
+pub(super) enum Wrote {
+    /// A value of that version.
+    Value(Version),
+    /// Nothing is left; made as the version of a write at that time would have been.
+    Removal(Version),
+}
+
+#[derive(Debug, Clone)]
+struct Note {
+    cache: CacheId,
+    wrote: Wrote,
+    framed: bool,
+    /// Where in the history it is; `None` if it may not have been applied.
+    point: Option<Point>,
+}
+
+/// The clear of a cache.
+#[derive(Debug, Clone)]
+struct Clear {
+    /// The new stamp; `None` in raw caches, and where single writes have been forgotten.
+    stamp: Option<Bytes>,
+    framed: bool,
+    point: Option<Point>,
+}
+
+#[derive(Debug, Default)]
+struct Half {
+    entries: HashMap<Bytes, Note>,
+    key_bytes: usize,
+    clears: HashMap<CacheId, Clear>,
+}
+
+#[derive(Debug, Default)]
+struct Halves {
+    current: Half,
+    before: Half,
+    since: Option<Moment>,
+}
+
+/// Remembers, and reconciles.
+#[derive(Debug)]
+pub struct Journal {
+    halves: Mutex<Halves>,
+    layout: Layout,
+    scripts: Arc<Scripts>,
+    hub: Arc<Hub>,
+    /// Raw caches to be cleared once more, by whoever can.
+    again: mpsc::Sender<CacheId>,
+}
+
+/// The clears of raw caches that a journal asks for.
+pub(super) type Again = mpsc::Receiver<CacheId>;
+
+impl Halves {
+    /// The half to write to, which was begun no longer ago than [`KEPT`].
+    fn half(&mut self, now: Moment) -> &mut Half {
+        let since = *self.since.get_or_insert(now);
+        if now.since(since) >= KEPT {
+            self.before = std::mem::take(&mut self.current);
+            self.since = Some(now);
+            // Nothing was written for long enough to forget both.
+            if now.since(since) >= KEPT * 2 {
+                self.before = Half::default();
+            }
+        }
+        &mut self.current
+    }
+
+    fn note(&mut self, entry: &Bytes, note: Note, now: Moment) {
+        let half = self.half(now);
+        let new = !half.entries.contains_key(entry);
+        if new && (half.entries.len() >= NOTES || half.key_bytes + entry.len() > KEY_BYTES) {
+            half.clear(
+                note.cache,
+                Clear {
+                    stamp: None,
+                    framed: note.framed,
+                    point: note.point,
+                },
+            );
+            return;
+        }
+        if new {
+            half.key_bytes += entry.len();
+        }
+        half.entries.insert(entry.clone(), note);
+    }
+
+    /// The latest notes about what that node does not provably have.
+    fn unproven(&mut self, history: &History, now: Moment) -> Unproven {
+        self.half(now);
+        let lost = |point: Option<Point>| point.is_none_or(|point| !history.includes(point));
+        let mut found = Unproven::default();
+        let mut seen = HashSet::new();
+        for half in [&self.current, &self.before] {
+            for (entry, note) in &half.entries {
+                if seen.insert(entry.clone()) && lost(note.point) {
+                    found.entries.push((entry.clone(), note.clone()));
+                }
+            }
+            for (cache, clear) in &half.clears {
+                if lost(clear.point) && !found.clears.iter().any(|(known, _)| known == cache) {
+                    found.clears.push((cache.clone(), clear.clone()));
+                }
+            }
+        }
+        found
+    }
+}
+
+#[derive(Debug, Default)]
+struct Unproven {
+    entries: Vec<(Bytes, Note)>,
+    clears: Vec<(CacheId, Clear)>,
+}
+
+impl Half {
+    fn clear(&mut self, cache: CacheId, clear: Clear) {
+        self.clears.insert(cache, clear);
+    }
+}
+
+impl Journal {
+    /// An empty one.
+    pub fn new(prefix: &str, hub: Arc<Hub>) -> (Arc<Self>, ClearsAgain) {
+        let (again, clears) = mpsc::channel(CLEARS);
+        let journal = Self {
+            halves: Mutex::default(),
+            layout: Layout::new(prefix),
+            scripts: Arc::new(Scripts::new()),
+            hub,
+            again,
+        };
+        (Arc::new(journal), ClearsAgain(clears))
+    }
+
+    /// An entry was written, or may have been: then there is no point.
+    pub(super) fn wrote(
+        &self,
+        cache: &CacheId,
+        entry: &Bytes,
+        wrote: Wrote,
+        framed: bool,
+        point: Option<Point>,
+    ) {
+        let note = Note {
+            cache: cache.clone(),
+            wrote,
+            framed,
+            point,
+        };
+        self.halves.lock().note(entry, note, clock::now());
+    }
+
+    /// A cache was cleared, or may have been; in framed caches by this stamp.
+    pub(super) fn cleared(&self, cache: &CacheId, stamp: Option<Bytes>, point: Option<Point>) {
+        let clear = Clear {
+            framed: stamp.is_some(),
+            stamp,
+            point,
+        };
+        let mut halves = self.halves.lock();
+        halves.half(clock::now()).clear(cache.clone(), clear);
+    }
+
+    async fn compare(&self, session: &Arc<Session>) -> Result<Reconciled, Fault> {
+        let unproven = {
+            let mut halves = self.halves.lock();
+            halves.unproven(session.history(), clock::now())
+        };
+        let mut found = Reconciled {
+            checked: unproven.entries.len() + unproven.clears.len(),
+            ..Reconciled::default()
+        };
+        for step in unproven.entries.chunks(STEP) {
+            self.compare_entries(session, step, &mut found).await?;
+        }
+        for (cache, clear) in &unproven.clears {
+            self.clear_again(session, cache, clear, &mut found).await?;
+        }
+        Ok(found)
+    }
+
+    async fn compare_entries(
+        &self,
+        session: &Arc<Session>,
+        step: &[(Bytes, Note)],
+        found: &mut Reconciled,
+    ) -> Result<(), Fault> {
+        let keys: Vec<Bytes> = step.iter().map(|(entry, _)| entry.clone()).collect();
+        let mut arguments = Vec::with_capacity(step.len() * 2);
+        for (_, note) in step {
+            let (kind, version): (&'static [u8], _) = match (&note.wrote, note.framed) {
+                (Wrote::Value(version), true) => (b"F", version),
+                (Wrote::Value(version), false) => (b"R", version),
+                (Wrote::Removal(version), true) => (b"f", version),
+                (Wrote::Removal(version), false) => (b"r", version),
+            };
+            arguments.extend([Bytes::from_static(kind), version.as_bytes().clone()]);
+        }
+        let mut batch = Batch::new(Operation::Reconcile, Effect::Write);
+        batch.script(&self.scripts.reconcile, &keys, &arguments);
+        let reply = session.execute_here(&batch).await?.into_iter().next();
+        let Some(Reply::Bytes(states)) = reply else {
+            return Err(strange(reply.unwrap_or(Reply::Nil)));
+        };
+        for ((_, note), state) in step.iter().zip(states.iter()) {
+            let acknowledged = note.point.is_some();
+            let gone = match (state, &note.wrote) {
+                // An older value was there, and has been removed.
+                (b'o', _) => {
+                    found.removed += 1;
+                    true
+                }
+                // Not there: lost, evicted or expired.
+                (b'-', Wrote::Value(_)) => true,
+                _ => false,
+            };
+            if gone && acknowledged {
+                found.lost += 1;
+                if !found.caches.contains(&note.cache) {
+                    found.caches.push(note.cache.clone());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn clear_again(
+        &self,
+        session: &Arc<Session>,
+        cache: &CacheId,
+        clear: &Clear,
+        found: &mut Reconciled,
+    ) -> Result<(), Fault> {
+        if !clear.framed {
+            // Too long for now. A full queue is of caches that are cleared already.
+            let _ = self.again.try_send(cache.clone());
+        } else {
+            let mut batch = Batch::new(Operation::Reconcile, Effect::Write);
+            let ours = clear.stamp.clone().unwrap_or_default();
+            batch.script(
+                &self.scripts.clear_again,
+                &[self.layout.stamp(cache)],
+                &[ours, new_stamp()],
+            );
+            match session.execute_here(&batch).await?.into_iter().next() {
+                Some(Reply::Int(0)) => return Ok(()),
+                Some(Reply::Int(_)) => {}
+                reply => return Err(strange(reply.unwrap_or(Reply::Nil))),
+            }
+        }
+        if clear.point.is_some() {
+            found.lost += 1;
+            if !found.caches.contains(cache) {
+                found.caches.push(cache.clone());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Clears of raw caches that have to be done again, because a new master may not have them.
+#[derive(Debug)]
+pub struct ClearsAgain(pub(super) Again);
+
+impl Reconcile for Journal {
+    fn reconcile<'a>(&'a self, session: &'a Arc<Session>) -> Reconciling<'a> {
+        Box::pin(async move {
+            tokio::time::timeout(LIMIT, self.compare(session))
+                .await
+                .unwrap_or_else(|_| {
+                    Err(Fault::not_applied(
+                        Cause::RedisUnreachable,
+                        format!(
+                            "{} did not answer for {LIMIT:?} while recent writes were looked for",
+                            session.master().endpoint
+                        ),
+                    ))
+                })
+        })
+    }
+
+    fn installed(&self, found: &Reconciled) {
+        if found.checked > 0 {
+            tracing::info!(
+                checked = found.checked,
+                removed = found.removed,
+                lost = found.lost,
+                "compared recent writes with the new master"
+            );
+        }
+        if !found.caches.is_empty() {
+            self.hub.record(Event::DataLoss(found.caches.clone()));
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! Removing entries, and clearing caches.
+//!
+//! Not here: what a clear leaves behind (`sweep`).
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::config::Encoding;
+use crate::model::{Applied, CacheId, Cause, Durability, Fault, Key, Point};
+use crate::upstream::{Batch, Effect, Operation, Reply, Session};
+
+use super::super::store::{Items, Write, Written};
+use super::attempt::{Repeat, together};
+use super::journal::{Again, Wrote};
+use super::write::{nothing, truth};
+use super::{Core, Sent, new_stamp, new_version};
+
+impl Core {
+    pub(super) async fn remove(
+        &self,
+        cache: &CacheId,
+        keys: &[Key],
+        write: Write,
+    ) -> Result<Written<Items<bool>>, Fault> {
+        if keys.is_empty() {
+            return Ok(nothing());
+        }
+        let weight = keys.iter().map(|key| key.as_bytes().len() as u64).sum();
+        let mut own = self.own_write(cache, keys.iter().cloned());
+        let attempt = |session| self.remove_once(session, cache, keys, write.durability);
+        let patience = self.patience(&write, weight);
+        let written = self.persist(patience, Repeat::Harmless, attempt).await?;
+        own.changed(written.answer.iter().map(|existed| *existed != Ok(false)));
+        Ok(written)
+    }
+
+    async fn remove_once(
+        &self,
+        session: Arc<Session>,
+        cache: &CacheId,
+        keys: &[Key],
+        durability: Durability,
+    ) -> Result<Written<Items<bool>>, Fault> {
+        let mut batch = Batch::new(Operation::Evict, Effect::Write);
+        for key in keys {
+            let entry = self.layout.entry(cache, key);
+            match self.encoding(cache) {
+                Encoding::Raw => batch.command("UNLINK", &[&entry]),
+                Encoding::Framed => batch.script(
+                    &self.scripts.evict_framed,
+                    &[entry, self.layout.stamp(cache)],
+                    &[new_stamp()],
+                ),
+            };
+        }
+        let version = new_version(&session);
+        let wrote = |key| (key, Wrote::Removal(version.clone()));
+        let sent = match self.send_write(&session, batch).await {
+            Ok(sent) => sent,
+            Err(fault) => return Err(self.doubted(cache, keys.iter().map(wrote), fault)),
+        };
+        let answer: Items<bool> = sent.replies.iter().cloned().map(truth).collect();
+        let point = sent.token.map(|token| session.point(token));
+        // Also where nothing was there: whoever removed it before us may be forgotten with us.
+        for (key, item) in keys.iter().zip(&answer) {
+            if item.is_ok() {
+                self.remember(cache, wrote(key), point);
+            }
+        }
+        let written = together(Written {
+            answer,
+            token: sent.token,
+        })?;
+        self.secure(&session, &sent, durability).await?;
+        Ok(written)
+    }
+
+    /// Makes every entry of a cache a miss.
+    pub(super) async fn clear(
+        &self,
+        cache: &CacheId,
+        write: Write,
+    ) -> Result<Written<Option<u64>>, Fault> {
+        let _own = self.own_clear(cache);
+        let patience = self.patience(&write, 0);
+        let attempt = |session| self.clear_once(session, cache, write.durability);
+        self.persist(patience, Repeat::Harmless, attempt).await
+    }
+
+    async fn clear_once(
+        &self,
+        session: Arc<Session>,
+        cache: &CacheId,
+        durability: Durability,
+    ) -> Result<Written<Option<u64>>, Fault> {
+        let framed = self.encoding(cache) == Encoding::Framed;
+        let stamp = framed.then(new_stamp);
+        let cleared = match &stamp {
+            Some(stamp) => self.replace_stamp(&session, cache, stamp).await,
+            None => self.remove_all(&session, cache).await,
+        };
+        let (answer, sent) = cleared.inspect_err(|fault| {
+            if fault.applied != Applied::No {
+                self.journal.cleared(cache, stamp.clone(), None);
+            }
+        })?;
+        let point = sent.token.map(|token| session.point(token));
+        self.journal.cleared(cache, stamp.clone(), point);
+        if let Some(stamp) = stamp {
+            self.sweeper.sweep(cache, stamp);
+        }
+        self.secure(&session, &sent, durability).await?;
+        Ok(Written {
+            answer,
+            token: sent.token,
+        })
+    }
+
+    /// One step, whatever the size of the cache.
+    async fn replace_stamp(
+        &self,
+        session: &Arc<Session>,
+        cache: &CacheId,
+        stamp: &Bytes,
+    ) -> Result<(Option<u64>, Sent), Fault> {
+        let mut batch = Batch::new(Operation::Clear, Effect::Write);
+        batch.script(
+            &self.scripts.clear_framed,
+            &[self.layout.stamp(cache)],
+            std::slice::from_ref(stamp),
+        );
+        let sent = self.send_write(session, batch).await?;
+        truth(sent.replies.first().cloned().unwrap_or(Reply::Nil))?;
+        Ok((None, sent))
+    }
+
+    /// Small steps; the point of history is asked for after the last one.
+    async fn remove_all(
+        &self,
+        session: &Arc<Session>,
+        cache: &CacheId,
+    ) -> Result<(Option<u64>, Sent), Fault> {
+        let removed = self.sweeper.remove_all(session, cache).await?;
+        let behind = Batch::new(Operation::Clear, Effect::Write);
+        let sent = self.send_write(session, behind).await.map_err(|fault| {
+            let detail = format!("cleared, but the link ended then: {}", fault.detail);
+            Fault::unknown(Cause::OutcomeUnknown, detail)
+        })?;
+        Ok((Some(removed), sent))
+    }
+
+    /// Clears raw caches again whose clear a new master may not have.
+    pub(super) async fn clear_raw_again(&self, mut caches: Again) {
+        while let Some(cache) = caches.recv().await {
+            if let Err(fault) = self.clear(&cache, Write::default()).await {
+                let reason = fault.cause.reason();
+                tracing::warn!(%cache, reason, "a clear may be lost: {}", fault.detail);
+            }
+        }
+    }
+
+    /// Remembers a write that was answered, at that point of history.
+    pub(super) fn remember(
+        &self,
+        cache: &CacheId,
+        (key, wrote): (&Key, Wrote),
+        point: Option<Point>,
+    ) {
+        let framed = self.encoding(cache) == Encoding::Framed;
+        let entry = self.layout.entry(cache, key);
+        self.journal.wrote(cache, &entry, wrote, framed, point);
+    }
+
+    /// Remembers writes that failed so, unless they provably were not applied.
+    pub(super) fn doubted<'a>(
+        &self,
+        cache: &CacheId,
+        writes: impl IntoIterator<Item = (&'a Key, Wrote)>,
+        fault: Fault,
+    ) -> Fault {
+        if fault.applied != Applied::No {
+            for write in writes {
+                self.remember(cache, write, None);
+            }
+        }
+        fault
+    }
+}

@@ -1,0 +1,31 @@
+-- Removes, of entries whose last write this node does not have, what was there before that write.
+-- KEYS  entries...
+-- ARGV  for each of them a kind and a version: 'F' a framed value, 'f' its removal, 'R' and 'r' the same of raw ones
+-- Answers a letter for each: 'k' it is there, or something newer; 'o' something older was, and is gone; '-' nothing is.
+-- What has survived of the old reign is older than what was lost of it, whatever the clocks of its writers said. So a
+-- framed entry is newer only if it is of a later epoch. Raw entries have none, and go if they are not what was
+-- written, or too long to be worth a digest.
+local LONGEST = 65536
+local function epoch(version)
+  local high, low = string.byte(version, 1, 2)
+  return high * 256 + low
+end
+local states = {}
+for place = 1, #KEYS do
+  local key, kind, version = KEYS[place], ARGV[2 * place - 1], ARGV[2 * place]
+  local head = bytes_of('GETRANGE', key, 0, 40)
+  local state = 'o'
+  if not head or (head == '' and redis.call('EXISTS', key) == 0) then
+    state = '-'
+  elseif kind == 'F' or kind == 'f' then
+    if #head >= 41 and string.sub(head, 1, 4) == '\245vdt' then
+      local held = string.sub(head, 9, 24)
+      if held == version or epoch(held) > epoch(version) then state = 'k' end
+    end
+  elseif kind == 'R' and redis.call('STRLEN', key) <= LONGEST then
+    if digest(redis.call('GET', key)) == version then state = 'k' end
+  end
+  if state == 'o' then redis.call('UNLINK', key) end
+  states[place] = state
+end
+return table.concat(states)

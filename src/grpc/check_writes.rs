@@ -1,0 +1,65 @@
+//! The parts of requests that only writes have: durability, operation ids, counters.
+//!
+//! Not here: what all requests have (`check`).
+
+use bytes::Bytes;
+
+use crate::cache::Increment;
+use crate::model::{COPIES_WITHIN, CacheId, Copies, Durability, Expiry};
+use crate::proto::v1;
+
+use super::check::Checker;
+
+/// The longest operation id, in bytes.
+const OPERATION_ID: usize = 64;
+
+impl<Admit: Fn(&CacheId) -> Result<(), String>> Checker<'_, Admit> {
+    pub(super) fn durability(&mut self, durability: Option<v1::Durability>) -> Option<Durability> {
+        use v1::durability::Level;
+        let (copies, within) = match durability.and_then(|durability| durability.level) {
+            None | Some(Level::Async(_)) => return Some(Durability::Async),
+            Some(Level::Replicated(asked)) => {
+                if asked.replicas == 0 {
+                    let problem = "is 0; ask for 1 or more, or for async";
+                    self.refuse::<()>("durability.replicated.replicas", problem);
+                }
+                let field = "durability.replicated.timeout";
+                (Copies::Replicas(asked.replicas), (field, asked.timeout))
+            }
+            Some(Level::All(asked)) => (Copies::All, ("durability.all.timeout", asked.timeout)),
+        };
+        let within = match within {
+            (_, None) => COPIES_WITHIN,
+            (field, Some(timeout)) => self.duration(field, timeout)?,
+        };
+        Some(Durability::Copies { copies, within })
+    }
+
+    pub(super) fn increment(
+        &mut self,
+        key: Bytes,
+        delta: i64,
+        floor: Option<i64>,
+        initial_expiry: Option<v1::Expiry>,
+        operation_id: Bytes,
+    ) -> Option<Increment> {
+        let key = self.key("key", key);
+        let initial_expiry = self.expiry("initial_expiry", initial_expiry);
+        if initial_expiry == Some(Expiry::Keep) {
+            let problem = "keeps what is not there yet; give a ttl, a deadline or none";
+            self.refuse::<()>("initial_expiry", problem);
+        }
+        if operation_id.len() > OPERATION_ID {
+            let length = operation_id.len();
+            let problem = format!("has {length} bytes; at most {OPERATION_ID} are allowed");
+            self.refuse::<()>("operation_id", problem);
+        }
+        Some(Increment {
+            key: key?,
+            delta,
+            floor,
+            initial_expiry: initial_expiry?,
+            operation_id,
+        })
+    }
+}
