@@ -13,7 +13,7 @@ use crate::model::{Cause, Detector, Fault, Master};
 use crate::near::{Capacity, Near};
 use crate::sentinel::{self, Election, WatchSettings};
 use crate::telemetry::Registry;
-use crate::upstream::{self, SessionSettings};
+use crate::upstream::{self, Alarm, SessionSettings};
 
 use super::{Floors, StartError};
 
@@ -61,6 +61,7 @@ pub(super) fn links(
         slots: config.limits.inflight_calls,
         tracker: intake.clone(),
         tracking: true,
+        alarm: Alarm::silent(),
         bound: config.near.staleness,
     };
     let elections = match sentinel {

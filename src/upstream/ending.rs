@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use crate::model::{Cause, Endpoint, Fault};
 
+use super::alarm::Alarm;
 use super::metrics::Metrics;
 use super::session::Ended;
 use super::tracker::{Tracker, pushed_keys};
@@ -22,6 +23,7 @@ pub(super) struct Ending {
     pub(super) state: watch::Sender<Ended>,
     pub(super) tracker: Arc<dyn Tracker>,
     pub(super) generation: u64,
+    pub(super) alarm: Alarm,
     /// A session that was dialled in vain has the number of the next one, and tells nothing.
     pub(super) begun: AtomicBool,
 }
@@ -37,6 +39,7 @@ impl Ending {
             if first {
                 if self.begun.load(Ordering::Acquire) {
                     self.tracker.ended(self.generation);
+                    self.alarm.fault(cause);
                 }
                 *state = Some(Fault::not_applied(cause, detail));
             }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::clock;
-use crate::model::{Cause, Fault};
+use crate::model::{Cause, Fault, Signal};
 
 use super::batch::{Batch, Effect, Operation};
 use super::greeting;
@@ -22,6 +22,9 @@ const HEARTBEATS_PER_BOUND: u32 = 6;
 
 /// A session from which nothing is heard for that long, neither the answer to a heartbeat nor any byte, is ended.
 const SILENCE_LIMIT: Duration = Duration::from_secs(2);
+
+/// A heartbeat that is not answered for that long is missed: maybe the Sentinels know more.
+const MISSED: Duration = Duration::from_millis(300);
 
 /// A session whose heartbeat is not answered for that long is ended, whatever else it sends.
 const HEARTBEAT_LIMIT: Duration = Duration::from_secs(30);
@@ -41,7 +44,7 @@ impl Session {
                 () = tokio::time::sleep(self.interval) => {}
                 _ = self.wait_ended() => return,
             }
-            let result = tokio::time::timeout(SILENCE_LIMIT, self.beat()).await;
+            let result = tokio::time::timeout(SILENCE_LIMIT, self.beat_or_alarm()).await;
             match result {
                 Ok(Err(fault))
                     if matches!(fault.cause, Cause::NotAMaster | Cause::LineageChanged) =>
@@ -68,6 +71,15 @@ impl Session {
                 }
             }
         }
+    }
+
+    async fn beat_or_alarm(&self) -> Result<(), Fault> {
+        let mut beat = std::pin::pin!(self.beat());
+        if let Ok(beaten) = tokio::time::timeout(MISSED, beat.as_mut()).await {
+            return beaten;
+        }
+        self.alarm.raise(Signal::MissedHeartbeat);
+        beat.await
     }
 
     /// One heartbeat: ROLE. Its time is taken before it is queued; it is told before the next one is sent.

@@ -6,6 +6,7 @@
 //!
 //! Not here: which node to dial and when (`failover`), what the commands mean (`cache::remote`).
 
+mod alarm;
 mod batch;
 mod ending;
 mod error;
@@ -17,6 +18,7 @@ mod session;
 mod tracker;
 mod traffic;
 
+pub use alarm::Alarm;
 pub use batch::{Batch, Effect, Operation, Reply, Script};
 pub use lane::{Lane, LaneWriter, lane};
 pub use metrics::Metrics;

@@ -24,6 +24,7 @@ use crate::dial::dial;
 use crate::drain::Tasks;
 use crate::model::{Cause, Endpoint, Fault, History, HistoryId, Lineage, Master, Point, Token};
 
+use super::alarm::Alarm;
 use super::batch::{Batch, Effect, Reply};
 use super::ending::{Ending, on_push};
 use super::error::{classify, is_missing_script};
@@ -59,6 +60,8 @@ pub struct SessionSettings {
     pub tracker: Arc<dyn Tracker>,
     /// Whether the node is to track what is read.
     pub tracking: bool,
+    /// Who hears of trouble.
+    pub alarm: Alarm,
     /// How old the proof of the link may become.
     pub bound: Duration,
 }
@@ -77,6 +80,7 @@ pub struct Session {
     metrics: Arc<Metrics>,
     pub(super) interval: Duration,
     pub(super) received: Received,
+    pub(super) alarm: Alarm,
     // The driver owns the socket: dropping the session closes it.
     _driver: AbortOnDropHandle<()>,
 }
@@ -106,6 +110,7 @@ impl Session {
             });
         if let Err(fault) = &opened {
             settings.metrics.failed(fault.cause);
+            settings.alarm.fault(fault.cause);
         }
         opened
     }
@@ -126,6 +131,7 @@ impl Session {
             state: watch::Sender::new(None),
             tracker: settings.tracker.clone(),
             generation,
+            alarm: settings.alarm.clone(),
             begun: AtomicBool::new(false),
         });
         let on_push = on_push(&ending, &master.endpoint, &settings.metrics);
@@ -166,6 +172,7 @@ impl Session {
             metrics: settings.metrics.clone(),
             interval: heartbeat::interval(settings.bound),
             received,
+            alarm: settings.alarm.clone(),
             _driver: AbortOnDropHandle::new(driver),
         };
         let past = session.greet(settings.tracking).await?;
@@ -368,6 +375,7 @@ impl Session {
     /// Evidence in an answer: a node that refuses writes as a replica, or no longer knows us, ends the session.
     fn observe(&self, fault: &Fault) {
         self.metrics.failed(fault.cause);
+        self.alarm.fault(fault.cause);
         if matches!(fault.cause, Cause::NotAMaster | Cause::RedisAuthFailed) {
             self.end(fault.cause, fault.detail.clone());
         }

@@ -31,7 +31,7 @@ use vedetta::model::{
 use vedetta::near::{Capacity, Near};
 use vedetta::sentinel::{self, Election, WatchSettings};
 use vedetta::telemetry::Registry;
-use vedetta::upstream::{self, SessionSettings};
+use vedetta::upstream::{self, Alarm, SessionSettings};
 
 use crate::field::{Home, Spot};
 use crate::side::{From, Seen, Side};
@@ -110,6 +110,7 @@ impl Sidecar {
             slots: SLOTS,
             tracker: intake.clone(),
             tracking: true,
+            alarm: Alarm::silent(),
             bound,
         };
         let elections = elections(upstream, bound, &registry, &tasks);

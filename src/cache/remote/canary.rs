@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 use crate::clock;
 use crate::invalidation::Event;
-use crate::model::{CacheId, Cause, Lineage, Moment};
+use crate::model::{CacheId, Cause, Lineage, Moment, Signal};
 use crate::upstream::{Batch, Effect, Operation, Reply, Session, SessionSettings, Untracked};
 
 use super::{Core, Remote};
@@ -28,6 +28,9 @@ const INTERVAL: Duration = Duration::from_secs(1);
 
 /// How long a push is waited for when no heartbeat decides. By then the session has ended for other reasons.
 const PATIENCE: Duration = Duration::from_secs(3);
+
+/// A canary that is not written for that long is a reason to ask the Sentinels.
+const SLOW: Duration = Duration::from_millis(500);
 
 /// Between two looks at the lease while waiting.
 const LOOK: Duration = Duration::from_millis(20);
@@ -177,7 +180,15 @@ impl Canary {
             "SET",
             &[&self.key, count.as_bytes(), b"PX", lifetime.as_bytes()],
         );
-        match writer.execute(batch).await.ok()?.pop()? {
+        let mut answer = std::pin::pin!(writer.execute(batch));
+        let answer = match tokio::time::timeout(SLOW, answer.as_mut()).await {
+            Ok(answer) => answer,
+            Err(_) => {
+                self.settings.alarm.raise(Signal::SlowCanary);
+                answer.await
+            }
+        };
+        match answer.ok()?.pop()? {
             Reply::Bytes(_) => Some(()),
             _ => None,
         }
