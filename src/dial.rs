@@ -98,6 +98,9 @@ async fn connect(endpoint: &Endpoint, timeout: Duration) -> Result<TcpStream, Fa
 fn set_options(tcp: &TcpStream) -> io::Result<()> {
     tcp.set_nodelay(true)?;
     let socket = SockRef::from(tcp);
+    // A connection that is given up takes what it has not sent with it. Otherwise a write that was repeated on the
+    // next connection could arrive once more, after later ones.
+    socket.set_linger(Some(Duration::ZERO))?;
     socket.set_tcp_keepalive(
         &TcpKeepalive::new()
             .with_time(KEEPALIVE)

@@ -185,6 +185,11 @@ impl Lease {
         Some(self.bounded(link.max(filled), majority))
     }
 
+    /// The two proofs for an entry of the current generation, each by itself: about the link, and about the master.
+    pub fn apart(&self, filled: Moment) -> (Moment, Moment) {
+        (self.link().max(filled), self.majority.base())
+    }
+
     /// Up to when what the master of that generation said is known to be the last word, its read being sent at
     /// `sent`, and up to when a majority was behind that master.
     pub fn read_proof(&self, generation: u64, sent: Moment) -> (Moment, Moment) {

@@ -5,19 +5,54 @@ use std::time::Duration;
 use crate::model::{CacheId, Freshness, Moment, Token};
 
 use super::entry::{Entry, NearHit, Removal};
+use super::lease::Lease;
 use super::mutant::{Mutant, breaks};
 use super::store::{Near, Want};
+
+/// When no majority has stood behind a master for that long, copies of what it said are no longer handed out.
+pub const UNVERIFIED_FOR: Duration = Duration::from_secs(30);
 
 impl<F: Clone> Near<F> {
     /// The copy of a key, if it is provably fresh enough.
     pub fn fresh(&self, key: &[u8], owner: &CacheId, want: Want, now: Moment) -> Option<NearHit> {
+        self.current(key, owner, now, |lease, entry, generation| {
+            let covered = |token: Token| lease.covers(token.lineage, token.offset);
+            if !want.token.is_none_or(covered) {
+                return None;
+            }
+            let age = now.since(lease.proof(generation, entry.filled)?);
+            (age <= want.bound).then_some((Freshness::Fresh, age))
+        })
+    }
+
+    /// The copy of a key, if the node that it is from would say the same, and a majority stood behind that node not too
+    /// long ago. Asking the node again would prove no more.
+    pub fn unverified(
+        &self,
+        key: &[u8],
+        owner: &CacheId,
+        bound: Duration,
+        now: Moment,
+    ) -> Option<NearHit> {
+        self.current(key, owner, now, |lease, entry, _| {
+            let (link, majority) = lease.apart(entry.filled);
+            let age = now.since(link);
+            (age <= bound && now.since(majority) <= UNVERIFIED_FOR)
+                .then_some((Freshness::Unverified, age))
+        })
+    }
+
+    /// The copy of a key, if nothing has been heard against it in this generation, and if it passes.
+    fn current(
+        &self,
+        key: &[u8],
+        owner: &CacheId,
+        now: Moment,
+        judge: impl FnOnce(&Lease, &Entry, u64) -> Option<(Freshness, Duration)>,
+    ) -> Option<NearHit> {
         let lease = self.lease.read();
         let standing = lease.standing();
         if !standing.live || standing.quarantine > now {
-            return None;
-        }
-        let covered = |token: Token| lease.covers(token.lineage, token.offset);
-        if !want.token.is_none_or(covered) {
             return None;
         }
         let mut shard = self.shard(key).lock();
@@ -35,8 +70,8 @@ impl<F: Clone> Near<F> {
         if !current || !stamped || self.is_flushed(entry.number) {
             return None;
         }
-        let age = now.since(lease.proof(standing.generation, entry.filled)?);
-        (age <= want.bound).then(|| hit(entry, Freshness::Fresh, age, now))
+        let (freshness, age) = judge(&lease, entry, standing.generation)?;
+        Some(hit(entry, freshness, age, now))
     }
 
     /// The copy of a key, if it was current at most `max_age` ago and nobody has told that it changed.

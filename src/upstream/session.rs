@@ -82,7 +82,7 @@ pub struct Session {
     pub(super) received: Received,
     pub(super) alarm: Alarm,
     // The driver owns the socket: dropping the session closes it.
-    _driver: AbortOnDropHandle<()>,
+    driver: AbortOnDropHandle<()>,
 }
 
 impl Session {
@@ -173,7 +173,7 @@ impl Session {
             interval: heartbeat::interval(settings.bound),
             received,
             alarm: settings.alarm.clone(),
-            _driver: AbortOnDropHandle::new(driver),
+            driver: AbortOnDropHandle::new(driver),
         };
         let past = session.greet(settings.tracking).await?;
         (session.lineage, session.history) = (past.lineage, past.history);
@@ -238,9 +238,12 @@ impl Session {
         }
     }
 
-    /// Ends it: no further call is sent on it. Those in flight still receive their replies while it lives.
+    /// Ends it: no further call is sent on it, and those in flight are given up.
     pub fn end(&self, cause: Cause, detail: impl Into<String>) {
         self.ending.end(cause, detail.into());
+        if !answers_still(cause) {
+            self.driver.abort();
+        }
     }
 
     /// Sends a batch in one write and returns a reply for each of its commands, in order.
@@ -326,7 +329,7 @@ impl Session {
     /// acknowledges what will be lost. Where only the session is at fault, answers on their way are still read.
     async fn given_up(&self) {
         let fault = self.wait_ended().await;
-        if !matches!(fault.cause, Cause::NoSession | Cause::RedisUnreachable) {
+        if answers_still(fault.cause) {
             tokio::time::sleep(LAST_WORDS).await;
         }
     }
@@ -380,6 +383,11 @@ impl Session {
             self.end(fault.cause, fault.detail.clone());
         }
     }
+}
+
+/// Whether a link that was ended for that reason still brings answers that are worth something.
+fn answers_still(cause: Cause) -> bool {
+    !matches!(cause, Cause::NoSession | Cause::RedisUnreachable)
 }
 
 fn credentials(credentials: &Credentials) -> RedisConnectionInfo {

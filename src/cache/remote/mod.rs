@@ -35,6 +35,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::config::{CacheRules, Encoding};
@@ -95,6 +96,8 @@ struct Core {
     passage: Passage,
     journal: Arc<Journal>,
     witnesses: Witnesses,
+    /// Turns to read single entries.
+    fills: Semaphore,
 }
 
 /// What writes need.
@@ -139,6 +142,7 @@ impl Remote {
             passage: writing.passage,
             journal,
             witnesses,
+            fills: Semaphore::new(reader::FILLS),
         });
         let clearing = core.clone();
         core.tasks.spawn("raw clears", async move {

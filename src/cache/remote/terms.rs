@@ -43,6 +43,12 @@ impl Terms {
         }
     }
 
+    /// Whether an answer that no majority stands behind will do: the caller is told. One with a token wants proof, and
+    /// one that takes an old answer is given that.
+    pub(super) fn takes_unverified(&self) -> bool {
+        self.want.token.is_none() && self.stale.is_none()
+    }
+
     /// `None` for a read that goes past the near cache.
     pub(super) fn new(read: &Read, bound: Duration, until: Instant) -> Option<Self> {
         let fresh = |bound, token: Option<Token>, stale| Self {
