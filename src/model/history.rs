@@ -34,6 +34,15 @@ pub struct Point {
     pub offset: u64,
 }
 
+/// Where in a history a write is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// Of the node that it was sent to.
+    pub history: HistoryId,
+    /// Behind it; `None` if nobody knows whether it was applied.
+    pub offset: Option<u64>,
+}
+
 /// What a node says of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct History {
@@ -49,6 +58,17 @@ impl History {
         let inherited =
             |before: Point| before.history == point.history && point.offset <= before.offset;
         point.history == self.id || self.before.is_some_and(inherited)
+    }
+
+    /// Whether a node of this history may be without a write that another node has, or had.
+    pub fn may_miss(&self, place: Place) -> bool {
+        let includes = |offset| {
+            self.includes(Point {
+                history: place.history,
+                offset,
+            })
+        };
+        place.history != self.id && !place.offset.is_some_and(includes)
     }
 }
 
@@ -68,6 +88,12 @@ mod tests {
         assert!(!promoted.includes(at(old, 101)));
         assert!(promoted.includes(at(new, 5000)));
         assert!(!promoted.includes(at(HistoryId::new("older"), 1)));
+        let placed = |history, offset| Place { history, offset };
+        assert!(promoted.may_miss(placed(old, Some(101))));
+        assert!(!promoted.may_miss(placed(old, Some(100))));
+        // In doubt, but nothing of its own history is missing on a node.
+        assert!(promoted.may_miss(placed(old, None)));
+        assert!(!promoted.may_miss(placed(new, None)));
         let restarted = History {
             id: new,
             before: None,

@@ -25,7 +25,7 @@ pub use entry::{
     TtlLookup, Value,
 };
 pub use fault::{Applied, Cause, Fault, Owner};
-pub use history::{History, HistoryId, Point};
+pub use history::{History, HistoryId, Place, Point};
 pub use lineage::{Lineage, Token};
 pub use moment::Moment;
 pub use version::Version;

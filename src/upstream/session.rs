@@ -22,7 +22,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::config::{Credentials, RedisConfig};
 use crate::dial::dial;
 use crate::drain::Tasks;
-use crate::model::{Cause, Endpoint, Fault, History, HistoryId, Lineage, Master, Point, Token};
+use crate::model::{Cause, Endpoint, Fault, History, HistoryId, Lineage, Master, Place, Token};
 
 use super::alarm::Alarm;
 use super::batch::{Batch, Effect, Reply};
@@ -367,11 +367,11 @@ impl Session {
         })
     }
 
-    /// The same point, as the next master can be asked about it.
-    pub fn point(&self, token: Token) -> Point {
-        Point {
+    /// Where a write to its node is, as the next master can be asked about it; without a token it is in doubt.
+    pub fn place(&self, token: Option<Token>) -> Place {
+        Place {
             history: self.history.id,
-            offset: token.offset,
+            offset: token.map(|token| token.offset),
         }
     }
 

@@ -40,7 +40,12 @@ fn recovers(vedetta: &Vedetta, client: &Client) {
             .map_err(|failure| format!("{failure:?}"))
     });
     assert_eq!(client.text("c", "k").as_deref(), Some("v"));
-    assert!(vedetta.output().contains("serving from the master"));
+    // Lines are written by a thread of their own.
+    wait::until("the log says so", RECOVERED_WITHIN, || {
+        let output = vedetta.output();
+        let said = output.contains("serving from the master");
+        said.then_some(()).ok_or(output)
+    });
 }
 
 /// However often it was tried meanwhile (this waits for several attempts), the log says it once.

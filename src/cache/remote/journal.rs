@@ -21,7 +21,7 @@ use tokio::sync::mpsc;
 use crate::clock;
 use crate::failover::{Reconcile, Reconciled, Reconciling};
 use crate::invalidation::{Event, Hub};
-use crate::model::{CacheId, Cause, Fault, History, Moment, Point, Version};
+use crate::model::{CacheId, Cause, Fault, History, Moment, Place, Version};
 use crate::upstream::{Batch, Effect, Operation, Reply, Session};
 
 use super::super::layout::Layout;
@@ -60,8 +60,8 @@ struct Note {
     cache: CacheId,
     wrote: Wrote,
     framed: bool,
-    /// Where in the history it is; `None` if it may not have been applied.
-    point: Option<Point>,
+    /// Where in the history it is.
+    place: Place,
 }
 
 /// The clear of a cache.
@@ -70,7 +70,7 @@ struct Clear {
     /// The new stamp; `None` in raw caches, and where single writes have been forgotten.
     stamp: Option<Bytes>,
     framed: bool,
-    point: Option<Point>,
+    place: Place,
 }
 
 #[derive(Debug, Default)]
@@ -125,7 +125,7 @@ impl Halves {
                 Clear {
                     stamp: None,
                     framed: note.framed,
-                    point: note.point,
+                    place: note.place,
                 },
             );
             return;
@@ -139,17 +139,18 @@ impl Halves {
     /// The latest notes about what that node does not provably have.
     fn unproven(&mut self, history: &History, now: Moment) -> Unproven {
         self.half(now);
-        let lost = |point: Option<Point>| point.is_none_or(|point| !history.includes(point));
         let mut found = Unproven::default();
         let mut seen = HashSet::new();
         for half in [&self.current, &self.before] {
             for (entry, note) in &half.entries {
-                if seen.insert(entry.clone()) && lost(note.point) {
+                if seen.insert(entry.clone()) && history.may_miss(note.place) {
                     found.entries.push((entry.clone(), note.clone()));
                 }
             }
             for (cache, clear) in &half.clears {
-                if lost(clear.point) && !found.clears.iter().any(|(known, _)| known == cache) {
+                if history.may_miss(clear.place)
+                    && !found.clears.iter().any(|(known, _)| known == cache)
+                {
                     found.clears.push((cache.clone(), clear.clone()));
                 }
             }
@@ -184,30 +185,30 @@ impl Journal {
         (Arc::new(journal), ClearsAgain(clears))
     }
 
-    /// An entry was written, or may have been: then there is no point.
+    /// An entry was written, or may have been.
     pub(super) fn wrote(
         &self,
         cache: &CacheId,
         entry: &Bytes,
         wrote: Wrote,
         framed: bool,
-        point: Option<Point>,
+        place: Place,
     ) {
         let note = Note {
             cache: cache.clone(),
             wrote,
             framed,
-            point,
+            place,
         };
         self.halves.lock().note(entry, note, clock::now());
     }
 
     /// A cache was cleared, or may have been; in framed caches by this stamp.
-    pub(super) fn cleared(&self, cache: &CacheId, stamp: Option<Bytes>, point: Option<Point>) {
+    pub(super) fn cleared(&self, cache: &CacheId, stamp: Option<Bytes>, place: Place) {
         let clear = Clear {
             framed: stamp.is_some(),
             stamp,
-            point,
+            place,
         };
         let mut halves = self.halves.lock();
         halves.half(clock::now()).clear(cache.clone(), clear);
@@ -255,12 +256,17 @@ impl Journal {
             return Err(strange(reply.unwrap_or(Reply::Nil)));
         };
         for ((_, note), state) in step.iter().zip(states.iter()) {
-            let acknowledged = note.point.is_some();
+            let acknowledged = note.place.offset.is_some();
             let gone = match (state, &note.wrote) {
                 // An older value was there, and has been removed.
                 (b'o', _) => {
                     found.removed += 1;
                     true
+                }
+                // Another vedetta's, of the same reign: here without what came before it, or a clock is wrong.
+                (b'n', _) => {
+                    found.removed += 1;
+                    false
                 }
                 // Not there: lost, evicted or expired.
                 (b'-', Wrote::Value(_)) => true,
@@ -300,7 +306,7 @@ impl Journal {
                 reply => return Err(strange(reply.unwrap_or(Reply::Nil))),
             }
         }
-        if clear.point.is_some() {
+        if clear.place.offset.is_some() {
             found.lost += 1;
             if !found.caches.contains(cache) {
                 found.caches.push(cache.clone());

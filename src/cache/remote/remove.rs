@@ -3,11 +3,12 @@
 //! Not here: what a clear leaves behind (`sweep`).
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 
 use crate::config::Encoding;
-use crate::model::{Applied, CacheId, Cause, Durability, Fault, Key, Point};
+use crate::model::{Applied, CacheId, Cause, Durability, Fault, Key, Place};
 use crate::upstream::{Batch, Effect, Operation, Reply, Session};
 
 use super::super::store::{Items, Write, Written};
@@ -58,14 +59,14 @@ impl Core {
         let wrote = |key| (key, Wrote::Removal(version.clone()));
         let sent = match self.send_write(&session, batch).await {
             Ok(sent) => sent,
-            Err(fault) => return Err(self.doubted(cache, keys.iter().map(wrote), fault)),
+            Err(fault) => return Err(self.doubted(&session, cache, keys.iter().map(wrote), fault)),
         };
         let answer: Items<bool> = sent.replies.iter().cloned().map(truth).collect();
-        let point = sent.token.map(|token| session.point(token));
+        let place = session.place(sent.token);
         // Also where nothing was there: whoever removed it before us may be forgotten with us.
         for (key, item) in keys.iter().zip(&answer) {
             if item.is_ok() {
-                self.remember(cache, wrote(key), point);
+                self.remember(cache, wrote(key), place);
             }
         }
         let written = together(Written {
@@ -84,29 +85,33 @@ impl Core {
     ) -> Result<Written<Option<u64>>, Fault> {
         let _own = self.own_clear(cache);
         let patience = self.patience(&write, 0);
-        let attempt = |session| self.clear_once(session, cache, write.durability);
+        let removed = AtomicU64::new(0);
+        let attempt = |session| self.clear_once(session, cache, &removed, write.durability);
         self.persist(patience, Repeat::Harmless, attempt).await
     }
 
+    /// `removed` is what this call has removed so far, in earlier attempts too.
     async fn clear_once(
         &self,
         session: Arc<Session>,
         cache: &CacheId,
+        removed: &AtomicU64,
         durability: Durability,
     ) -> Result<Written<Option<u64>>, Fault> {
         let framed = self.encoding(cache) == Encoding::Framed;
         let stamp = framed.then(new_stamp);
         let cleared = match &stamp {
             Some(stamp) => self.replace_stamp(&session, cache, stamp).await,
-            None => self.remove_all(&session, cache).await,
+            None => self.remove_all(&session, cache, removed).await,
         };
         let (answer, sent) = cleared.inspect_err(|fault| {
             if fault.applied != Applied::No {
-                self.journal.cleared(cache, stamp.clone(), None);
+                self.journal
+                    .cleared(cache, stamp.clone(), session.place(None));
             }
         })?;
-        let point = sent.token.map(|token| session.point(token));
-        self.journal.cleared(cache, stamp.clone(), point);
+        let place = session.place(sent.token);
+        self.journal.cleared(cache, stamp.clone(), place);
         if let Some(stamp) = stamp {
             self.sweeper.sweep(cache, stamp);
         }
@@ -140,14 +145,15 @@ impl Core {
         &self,
         session: &Arc<Session>,
         cache: &CacheId,
+        removed: &AtomicU64,
     ) -> Result<(Option<u64>, Sent), Fault> {
-        let removed = self.sweeper.remove_all(session, cache).await?;
+        self.sweeper.remove_all(session, cache, removed).await?;
         let behind = Batch::new(Operation::Clear, Effect::Write);
         let sent = self.send_write(session, behind).await.map_err(|fault| {
             let detail = format!("cleared, but the link ended then: {}", fault.detail);
             Fault::unknown(Cause::OutcomeUnknown, detail)
         })?;
-        Ok((Some(removed), sent))
+        Ok((Some(removed.load(Ordering::Relaxed)), sent))
     }
 
     /// Clears raw caches again whose clear a new master may not have.
@@ -160,28 +166,24 @@ impl Core {
         }
     }
 
-    /// Remembers a write that was answered, at that point of history.
-    pub(super) fn remember(
-        &self,
-        cache: &CacheId,
-        (key, wrote): (&Key, Wrote),
-        point: Option<Point>,
-    ) {
+    /// Remembers a write, and where in the history it is.
+    pub(super) fn remember(&self, cache: &CacheId, (key, wrote): (&Key, Wrote), place: Place) {
         let framed = self.encoding(cache) == Encoding::Framed;
         let entry = self.layout.entry(cache, key);
-        self.journal.wrote(cache, &entry, wrote, framed, point);
+        self.journal.wrote(cache, &entry, wrote, framed, place);
     }
 
     /// Remembers writes that failed so, unless they provably were not applied.
     pub(super) fn doubted<'a>(
         &self,
+        session: &Session,
         cache: &CacheId,
         writes: impl IntoIterator<Item = (&'a Key, Wrote)>,
         fault: Fault,
     ) -> Fault {
         if fault.applied != Applied::No {
             for write in writes {
-                self.remember(cache, write, None);
+                self.remember(cache, write, session.place(None));
             }
         }
         fault

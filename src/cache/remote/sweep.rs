@@ -8,6 +8,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -69,7 +70,7 @@ impl Sweeper {
         }
     }
 
-    /// Removes every entry of a raw cache; tells how many.
+    /// Removes every entry of a raw cache, and counts them.
     ///
     /// # Errors
     /// The fault that stopped it; once something is gone, the outcome is unknown.
@@ -77,28 +78,25 @@ impl Sweeper {
         &self,
         session: &Arc<Session>,
         cache: &CacheId,
-    ) -> Result<u64, Fault> {
-        let mut removed = 0;
-        self.remove_counting(session, cache, &mut removed)
+        removed: &AtomicU64,
+    ) -> Result<(), Fault> {
+        self.remove_counting(session, cache, removed)
             .await
-            .map_err(|fault| {
-                if removed == 0 {
-                    return fault;
+            .map_err(|fault| match removed.load(Ordering::Relaxed) {
+                0 => fault,
+                count => {
+                    let detail =
+                        format!("the clear stopped after {count} entries: {}", fault.detail);
+                    Fault::unknown(Cause::OutcomeUnknown, detail)
                 }
-                let detail = format!(
-                    "the clear stopped after {removed} entries: {}",
-                    fault.detail
-                );
-                Fault::unknown(Cause::OutcomeUnknown, detail)
-            })?;
-        Ok(removed)
+            })
     }
 
     async fn remove_counting(
         &self,
         session: &Arc<Session>,
         cache: &CacheId,
-        removed: &mut u64,
+        removed: &AtomicU64,
     ) -> Result<(), Fault> {
         let mut cursor = start();
         loop {
@@ -112,7 +110,7 @@ impl Sweeper {
                 for key in &keys {
                     self.near.wrote(key);
                 }
-                *removed += count(unlinked?)?;
+                removed.fetch_add(count(unlinked?)?, Ordering::Relaxed);
             }
             if next == start() {
                 return Ok(());

@@ -60,16 +60,18 @@ impl Core {
         let wrote = |at: usize| (&puts[at].key, Wrote::Value(versions[at].clone()));
         let sent = match self.send_puts(&session, cache, batch).await {
             Ok(sent) => sent,
-            Err(fault) => return Err(self.doubted(cache, (0..puts.len()).map(wrote), fault)),
+            Err(fault) => {
+                return Err(self.doubted(&session, cache, (0..puts.len()).map(wrote), fault));
+            }
         };
         let items = sent.replies.iter().cloned().zip(versions.iter().cloned());
         let answer: Items<PutOutcome> = items
             .map(|(reply, version)| outcome(reply, version))
             .collect();
-        let point = sent.token.map(|token| session.point(token));
+        let place = session.place(sent.token);
         for (at, item) in answer.iter().enumerate() {
             if matches!(item, Ok(PutOutcome::Stored(_))) {
-                self.remember(cache, wrote(at), point);
+                self.remember(cache, wrote(at), place);
             }
         }
         let written = together(Written {
@@ -113,15 +115,15 @@ impl Core {
         let wrote = (&put.key, Wrote::Value(version.clone()));
         let sent = match self.send_puts(&session, cache, batch).await {
             Ok(sent) => sent,
-            Err(fault) => return Err(self.doubted(cache, [wrote], fault)),
+            Err(fault) => return Err(self.doubted(&session, cache, [wrote], fault)),
         };
         let Some(Reply::Array(fields)) = sent.replies.first() else {
             return Err(strange(sent.replies.first().cloned().unwrap_or(Reply::Nil)));
         };
         let answer = match fields.as_slice() {
             [Reply::Int(1)] => {
-                let point = sent.token.map(|token| session.point(token));
-                self.remember(cache, wrote, point);
+                let place = session.place(sent.token);
+                self.remember(cache, wrote, place);
                 self.secure(&session, &sent, durability).await?;
                 IfAbsent::Stored(version)
             }
