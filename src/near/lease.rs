@@ -185,6 +185,11 @@ impl Lease {
         Some(self.bounded(link.max(filled), majority))
     }
 
+    /// Whether others may still be removing what the loss of their writes has brought back.
+    pub fn is_quarantined(&self, now: Moment) -> bool {
+        self.quarantine > now
+    }
+
     /// The two proofs for an entry of the current generation, each by itself: about the link, and about the master.
     pub fn apart(&self, filled: Moment) -> (Moment, Moment) {
         (self.link().max(filled), self.majority.base())

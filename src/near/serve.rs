@@ -17,7 +17,7 @@ impl<F: Clone> Near<F> {
     pub fn fresh(&self, key: &[u8], owner: &CacheId, want: Want, now: Moment) -> Option<NearHit> {
         self.current(key, owner, now, |lease, entry, generation| {
             let covered = |token: Token| lease.covers(token.lineage, token.offset);
-            if !want.token.is_none_or(covered) {
+            if lease.is_quarantined(now) || !want.token.is_none_or(covered) {
                 return None;
             }
             let age = now.since(lease.proof(generation, entry.filled)?);
@@ -52,7 +52,7 @@ impl<F: Clone> Near<F> {
     ) -> Option<NearHit> {
         let lease = self.lease.read();
         let standing = lease.standing();
-        if !standing.live || standing.quarantine > now {
+        if !standing.live {
             return None;
         }
         let mut shard = self.shard(key).lock();

@@ -25,7 +25,7 @@ const WITHIN: Duration = Duration::from_secs(30);
 const REPLACED_WITHIN: Duration = Duration::from_secs(90);
 
 #[derive(Debug, Clone, Copy)]
-enum Kind {
+pub(crate) enum Kind {
     Kill9,
     Stop,
     Manual,
@@ -41,7 +41,7 @@ async fn pair_of_sidecars(upstream: &Upstream) -> [Arc<Sidecar>; 2] {
 }
 
 /// Has the master fail in that way, and waits for another one.
-fn fail_over(set: &mut SentinelSet, kind: Kind) {
+pub(crate) fn fail_over(set: &mut SentinelSet, kind: Kind) {
     let began = Instant::now();
     let old = set.master_endpoint();
     match kind {

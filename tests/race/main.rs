@@ -23,6 +23,7 @@ mod program;
 mod scenarios;
 mod side;
 mod sidecar;
+mod stampede;
 #[expect(dead_code, reason = "the stories of tests/it use the rest of it")]
 mod support;
 mod tally;

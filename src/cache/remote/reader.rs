@@ -178,7 +178,8 @@ impl Core {
     pub(super) fn is_proven(&self, now: Moment) -> bool {
         let standing = self.coherence.near.standing();
         let bound = self.coherence.bound;
-        standing.base.is_some_and(|base| now.since(base) <= bound)
+        let based = standing.base.is_some_and(|base| now.since(base) <= bound);
+        based && standing.quarantine <= now
     }
 
     /// After a stale answer: confirms or replaces what was answered, for those who come next.
@@ -290,11 +291,13 @@ impl Core {
     /// What the master said, as an answer.
     ///
     /// FRESH if a majority stood behind that master no longer ago than the bound: no later master can have acknowledged
-    /// a write before that.
+    /// a write before that. Not in the quarantine after a change of history: old values that lost writes have brought
+    /// back are still being removed.
     pub(super) fn landed(&self, landed: &Landed, now: Moment) -> Lookup {
         let near = &self.coherence.near;
         let (proof, majority) = near.read_proof(landed.generation, landed.sent);
-        let freshness = if now.since(majority) <= self.coherence.bound {
+        let quarantined = near.standing().quarantine > now;
+        let freshness = if !quarantined && now.since(majority) <= self.coherence.bound {
             Freshness::Fresh
         } else {
             Freshness::Unverified
