@@ -11,6 +11,7 @@
 //!
 //! Not here: which node is the master (`failover`); what may be served from the near cache (`near`).
 
+mod answer;
 mod attempt;
 mod audit;
 mod batch_reader;
