@@ -10,16 +10,20 @@
 
 mod fence;
 mod machine;
+mod meanwhile;
 mod metrics;
 mod passage;
 mod reconcile;
+mod report;
 mod task;
 
 pub use fence::Shut;
 pub use machine::Phase;
 #[cfg(test)]
 pub(crate) use machine::{Action, Event, Machine};
+pub use meanwhile::{Calls, Meanwhile};
 pub use metrics::Metrics;
 pub use passage::{Bounds, Passage, Patience};
 pub use reconcile::{Nothing, Reconcile, Reconciled, Reconciling};
+pub use report::{Kind, Report};
 pub use task::{Follower, Following, Status, start};

@@ -20,6 +20,7 @@ use crate::sentinel::Election;
 use crate::upstream::{Lane, Session};
 
 use super::fence::{self, Shut};
+use super::meanwhile::Meanwhile;
 
 /// The unit in which waiting payload is counted, in bytes.
 const UNIT: u64 = 1024;
@@ -62,6 +63,7 @@ pub struct Passage {
     fence: FenceConfig,
     longest: Duration,
     room: Arc<Room>,
+    meanwhile: Arc<Meanwhile>,
 }
 
 /// What a call is, as far as waiting is concerned.
@@ -113,6 +115,7 @@ pub(super) fn passage(
         fence,
         longest: bounds.wait,
         room: Arc::new(Room::new(bounds)),
+        meanwhile: Arc::default(),
     };
     (porter, passage)
 }
@@ -140,6 +143,11 @@ impl Passage {
         &self.lane
     }
 
+    /// Where calls are counted.
+    pub fn meanwhile(&self) -> &Arc<Meanwhile> {
+        &self.meanwhile
+    }
+
     /// Until when a call with that deadline waits.
     pub fn until(&self, deadline: Option<Instant>) -> Instant {
         let latest = Instant::now() + self.longest;
@@ -161,10 +169,16 @@ impl Passage {
             Ok(session) => Ok(session),
             Err(fault) if Instant::now() >= patience.until => Err(fault),
             Err(_) => {
-                let _seat = self.room.enter(patience.weight)?;
-                self.lane.ready(patience.until).await
+                let _seat = self.enter(patience.weight)?;
+                let session = self.lane.ready(patience.until).await;
+                session.inspect_err(|fault| self.meanwhile.failed(fault))
             }
         }
+    }
+
+    fn enter(&self, weight: u64) -> Result<Seat<'_>, Fault> {
+        self.meanwhile.waits();
+        self.room.enter(weight)
     }
 
     /// A session to write to.
@@ -192,7 +206,7 @@ impl Passage {
                 return Err(fault);
             }
             if seat.is_none() {
-                seat = Some(self.room.enter(patience.weight)?);
+                seat = Some(self.enter(patience.weight)?);
             }
             tokio::select! {
                 Ok(()) = opened.changed() => {}

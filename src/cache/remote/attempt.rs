@@ -13,6 +13,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use crate::backoff::Backoff;
+use crate::clock;
 use crate::failover::Patience;
 use crate::model::{Applied, Cause, Fault};
 use crate::upstream::{Lane, Session};
@@ -68,10 +69,14 @@ impl Core {
         loop {
             let session = match self.passage.writable(patience).await {
                 Ok(session) => session,
-                Err(fault) => return Err(doubted(fault, doubt)),
+                Err(fault) => return Err(self.given_up(fault, doubt)),
             };
             let fault = match attempt(session.clone()).await {
-                Ok(answer) => return Ok(answer),
+                Ok(answer) => {
+                    let meanwhile = self.passage.meanwhile();
+                    meanwhile.wrote(session.generation(), clock::now);
+                    return Ok(answer);
+                }
                 Err(fault) => fault,
             };
             let again = match fault.applied {
@@ -85,13 +90,25 @@ impl Core {
             doubt |= fault.applied != Applied::No;
             let next = Instant::now() + backoff.next_delay();
             if !again || next >= patience.until {
-                return Err(doubted(fault, doubt));
+                return Err(if again || fault.applied == Applied::Unknown {
+                    self.given_up(fault, doubt)
+                } else {
+                    doubted(fault, doubt)
+                });
             }
+            self.passage.meanwhile().repeats();
             // The end of a session is waited for anyway; a node that refuses is not asked in a loop.
             if session.ended().is_none() {
                 tokio::time::sleep_until(next).await;
             }
         }
+    }
+
+    /// The fault of a write whose time is over.
+    fn given_up(&self, fault: Fault, doubt: bool) -> Fault {
+        let fault = doubted(fault, doubt);
+        self.passage.meanwhile().failed(&fault);
+        fault
     }
 }
 
