@@ -90,7 +90,8 @@ impl Sidecar {
                         Self::step(world, id, Happened::DelayOver);
                     });
                 }
-                Step::ResetDelay => {}
+                // The secrets of this world do not change.
+                Step::ResetDelay | Step::Keep(_) => {}
             }
         }
     }
