@@ -56,7 +56,7 @@ pub(super) fn store(draft: &mut Draft, read_secret: ReadSecret<'_>) -> Option<St
                      because redis.tls is false",
                 );
             }
-            Some(StoreConfig::Sentinel(redis, sentinel))
+            Some(StoreConfig::Sentinel(redis, Box::new(sentinel)))
         }
     }
 }

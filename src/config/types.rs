@@ -79,7 +79,7 @@ pub enum StoreConfig {
     /// One Redis at a known endpoint.
     Redis(RedisConfig),
     /// The master that the Sentinels name; the `RedisConfig` has no endpoint.
-    Sentinel(RedisConfig, SentinelConfig),
+    Sentinel(RedisConfig, Box<SentinelConfig>),
 }
 
 /// How to reach and use a Redis node.

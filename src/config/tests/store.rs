@@ -16,7 +16,7 @@ pub(super) fn redis(given: &Given) -> RedisConfig {
 
 pub(super) fn sentinel(given: &Given) -> (RedisConfig, SentinelConfig) {
     match given.config().store {
-        StoreConfig::Sentinel(redis, sentinel) => (redis, sentinel),
+        StoreConfig::Sentinel(redis, sentinel) => (redis, *sentinel),
         other => panic!("no Sentinels: {other:?}"),
     }
 }
