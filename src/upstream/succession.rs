@@ -37,6 +37,14 @@ impl Session {
         });
     }
 
+    /// Whether it stands, or somebody took over who does.
+    ///
+    /// # Errors
+    /// Why it ended.
+    pub fn goes_on(&self) -> Result<(), Fault> {
+        self.handed_to().map(|_| ())
+    }
+
     /// Who took over; `None` while this one stands.
     ///
     /// # Errors

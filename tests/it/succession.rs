@@ -11,7 +11,7 @@ use vedetta::dial::{Access, Secrets};
 use vedetta::drain::Tasks;
 use vedetta::model::{Cause, Endpoint, Master};
 use vedetta::upstream::{
-    self, Batch, Effect, Metrics, Operation, Reply, Session, SessionSettings, Untracked,
+    self, Alarm, Batch, Effect, Metrics, Operation, Reply, Session, SessionSettings, Untracked,
 };
 
 use crate::support::{Redis, RedisOptions, wait};
@@ -34,6 +34,7 @@ fn settings(tasks: &Tasks) -> SessionSettings {
         slots: 8,
         tracker: Arc::new(Untracked),
         tracking: true,
+        alarm: Alarm::silent(),
         bound: Duration::from_secs(1),
     }
 }
@@ -108,8 +109,17 @@ async fn nobody_finds_a_moment_without_a_session() {
         }
     });
 
-    // Nobody takes over when a session just ends.
-    new.end(Cause::NotAMaster, "as in the test");
+    // What is in flight is given up with whoever took over, and nobody takes over when a session just ends.
+    let last = open(3).await.expect("last");
+    let waiting = new.clone();
+    let flying = tasks.spawn("in flight", async move {
+        let replies = waiting.execute(command("BLPOP", &[b"list", b"0"])).await;
+        assert!(replies.is_err(), "{replies:?}");
+    });
+    wait::until("a call is in flight", WITHIN, blocked);
+    new.hand_over(&last, || ());
+    last.end(Cause::NotAMaster, "as in the test");
+    flying.await.expect("the call in flight was given up");
     let fault = lane.session().expect_err("no session");
     assert_eq!(fault.cause, Cause::NoSession);
     assert!(new.execute(command("SET", &[b"k", b"v"])).await.is_err());
