@@ -26,7 +26,8 @@ fn settings(tasks: &Tasks) -> SessionSettings {
             credentials: Credentials::default(),
             tls: None,
             connect_timeout: Duration::from_secs(5),
-            command_timeout: WITHIN,
+            // Nothing here ends because of it.
+            command_timeout: WITHIN * 3,
         },
         secrets: Secrets::fixed(Access::default()),
         tasks: tasks.clone(),
@@ -119,7 +120,10 @@ async fn nobody_finds_a_moment_without_a_session() {
     wait::until("a call is in flight", WITHIN, blocked);
     new.hand_over(&last, || ());
     last.end(Cause::NotAMaster, "as in the test");
-    flying.await.expect("the call in flight was given up");
+    let given_up = tokio::time::timeout(WITHIN, flying).await;
+    given_up
+        .expect("the call in flight was given up")
+        .expect("it failed");
     let fault = lane.session().expect_err("no session");
     assert_eq!(fault.cause, Cause::NoSession);
     assert!(new.execute(command("SET", &[b"k", b"v"])).await.is_err());
