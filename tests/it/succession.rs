@@ -6,10 +6,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::oneshot;
 use vedetta::config::{Credentials, RedisConfig};
 use vedetta::dial::{Access, Secrets};
 use vedetta::drain::Tasks;
-use vedetta::model::{Cause, Endpoint, Master};
+use vedetta::model::{Cause, Endpoint, Fault, Master};
 use vedetta::upstream::{
     self, Alarm, Batch, Effect, Metrics, Operation, Reply, Session, SessionSettings, Untracked,
 };
@@ -51,37 +52,68 @@ fn connections(redis: &Redis) -> usize {
     list.lines().filter(|line| line.contains("resp=3")).count()
 }
 
+/// A Redis, and sessions to it.
+struct Bench {
+    redis: Redis,
+    tasks: Tasks,
+    settings: SessionSettings,
+}
+
+impl Bench {
+    fn start() -> Self {
+        let tasks = Tasks::new();
+        Self {
+            redis: Redis::start(&RedisOptions::default()),
+            settings: settings(&tasks),
+            tasks,
+        }
+    }
+
+    async fn open(&self, generation: u64) -> Arc<Session> {
+        let at = self.redis.address();
+        let endpoint = Endpoint {
+            host: at.ip().to_string(),
+            port: at.port(),
+        };
+        let master = Master { endpoint, epoch: 0 };
+        let opened = Session::open(master, generation, &self.settings).await;
+        opened.expect("a session")
+    }
+
+    /// A call that is answered when somebody pushes to the list, and whether it was.
+    fn fly(&self, session: &Arc<Session>) -> Flying {
+        let (session, (answer, answered)) = (session.clone(), oneshot::channel());
+        self.tasks.spawn("in flight", async move {
+            let replies = session.execute(command("BLPOP", &[b"list", b"0"])).await;
+            drop(session);
+            let _ = answer.send(replies);
+        });
+        wait::until("a call is in flight", WITHIN, || {
+            let clients = self.redis.cli(&["INFO", "clients"]);
+            let blocked = clients.contains("blocked_clients:1");
+            blocked.then_some(()).ok_or(clients)
+        });
+        answered
+    }
+}
+
+type Flying = oneshot::Receiver<Result<Vec<Reply>, Fault>>;
+
+async fn landed(flying: Flying) -> Result<Vec<Reply>, Fault> {
+    let landed = tokio::time::timeout(WITHIN, flying).await;
+    landed.expect("it ends").expect("it is told")
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_finds_a_moment_without_a_session() {
-    let redis = Redis::start(&RedisOptions::default());
-    let (host, port) = (redis.address().ip().to_string(), redis.address().port());
-    let endpoint = Endpoint { host, port };
-    let master = Master { endpoint, epoch: 0 };
-    let (tasks, (writer, lane)) = (Tasks::new(), upstream::lane());
-    let settings = settings(&tasks);
-    let open = |generation| Session::open(master.clone(), generation, &settings);
-    let (old, new) = (open(1).await.expect("old"), open(2).await.expect("new"));
+    let bench = Bench::start();
+    let (old, new) = (bench.open(1).await, bench.open(2).await);
+    let (writer, lane) = upstream::lane();
     writer.install(old.clone());
     let taken = lane.session().expect("the old one");
     assert_eq!(taken.generation(), 1);
+    let flying = bench.fly(&old);
 
-    // In flight: it is answered when somebody pushes to the list.
-    let waiting = old.clone();
-    let flying = tasks.spawn("in flight", async move {
-        let replies = waiting.execute(command("BLPOP", &[b"list", b"0"])).await;
-        assert!(
-            matches!(replies.as_deref(), Ok([Reply::Array(_)])),
-            "{replies:?}"
-        );
-    });
-    let blocked = || match redis
-        .cli(&["INFO", "clients"])
-        .contains("blocked_clients:1")
-    {
-        true => Ok(()),
-        false => Err("nobody waits".to_owned()),
-    };
-    wait::until("a call is in flight", WITHIN, blocked);
     let mut begun = false;
     old.hand_over(&new, || begun = true);
     assert!(begun);
@@ -96,35 +128,37 @@ async fn nobody_finds_a_moment_without_a_session() {
     );
     writer.install(new.clone());
     drop((old, taken));
-    assert_eq!(
-        connections(&redis),
-        2,
-        "the call in flight has its connection"
+    // The call in flight has its connection.
+    assert_eq!(connections(&bench.redis), 2);
+    bench.redis.cli(&["RPUSH", "list", "x"]);
+    let replies = landed(flying).await;
+    assert!(
+        matches!(replies.as_deref(), Ok([Reply::Array(_)])),
+        "{replies:?}"
     );
-    redis.cli(&["RPUSH", "list", "x"]);
-    flying.await.expect("the call in flight was answered");
     wait::until("the old connection closes", WITHIN, || {
-        match connections(&redis) {
+        match connections(&bench.redis) {
             1 => Ok(()),
             count => Err(format!("{count} connections")),
         }
     });
+}
 
-    // What is in flight is given up with whoever took over, and nobody takes over when a session just ends.
-    let last = open(3).await.expect("last");
-    let waiting = new.clone();
-    let flying = tasks.spawn("in flight", async move {
-        let replies = waiting.execute(command("BLPOP", &[b"list", b"0"])).await;
-        assert!(replies.is_err(), "{replies:?}");
-    });
-    wait::until("a call is in flight", WITHIN, blocked);
-    new.hand_over(&last, || ());
-    last.end(Cause::NotAMaster, "as in the test");
-    let given_up = tokio::time::timeout(WITHIN, flying).await;
-    given_up
-        .expect("the call in flight was given up")
-        .expect("it failed");
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_in_flight_is_given_up_with_whoever_took_over() {
+    let bench = Bench::start();
+    let (old, new) = (bench.open(1).await, bench.open(2).await);
+    let (writer, lane) = upstream::lane();
+    writer.install(old.clone());
+    let flying = bench.fly(&old);
+    old.hand_over(&new, || ());
+    assert!(old.goes_on().is_ok());
+    new.end(Cause::NotAMaster, "as in the test");
+    let fault = landed(flying).await.expect_err("it is given up");
+    assert_eq!(fault.cause, Cause::OutcomeUnknown);
+    // Nobody takes over when a session just ends.
+    assert!(old.goes_on().is_err());
     let fault = lane.session().expect_err("no session");
     assert_eq!(fault.cause, Cause::NoSession);
-    assert!(new.execute(command("SET", &[b"k", b"v"])).await.is_err());
+    assert!(old.execute(command("SET", &[b"k", b"v"])).await.is_err());
 }
