@@ -49,11 +49,11 @@ pub enum StartError {
     /// The admin port.
     #[error(transparent)]
     Admin(#[from] admin::BindError),
-    /// TLS.
+    /// Passwords, authorities, certificates and keys.
     #[error(
-        "TLS cannot be set up: {0}; set redis.tls_ca_file and sentinel.tls_ca_file to usable files"
+        "the secrets of the links cannot be used: {0}; correct these files, or the settings that name them"
     )]
-    Tls(String),
+    Secrets(String),
     /// A task of the process has panicked.
     #[error("a task has failed, see the log; please report this")]
     Task,

@@ -80,7 +80,7 @@ const CONFINED: &[(&str, &[&str])] = &[
 #[rustfmt::skip]
 const PURE: &[&str] = &[
     "model/", "config/", "backoff.rs", "near/", "sentinel/topology.rs", "sentinel/reply.rs",
-    "failover/machine.rs", "failover/fence.rs", "cache/frame.rs", "cache/layout.rs", "cache/embedded/state.rs", "inject/pod.rs",
+    "failover/machine.rs", "failover/renewal.rs", "failover/fence.rs", "cache/frame.rs", "cache/layout.rs", "cache/embedded/state.rs", "inject/pod.rs",
 ];
 
 /// What a name says when its owner has no idea yet what the thing is.

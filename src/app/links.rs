@@ -6,7 +6,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::cache::{Canary, Coherence, Flight, Journal, Remote, Writing, canary_key};
-use crate::config::{Config, RedisConfig, SentinelConfig, Tls};
+use crate::config::{Config, Credentials, RedisConfig, SentinelConfig, Tls};
+use crate::dial::{Access, SecretFiles, Secrets};
 use crate::failover::{self, Following};
 use crate::invalidation::{self, Directory, Hub, HubLimits, Intake};
 use crate::model::{Cause, Detector, Fault, Master};
@@ -39,6 +40,7 @@ pub(super) fn links(
     floors: &Floors,
     hub: Arc<Hub>,
 ) -> Result<Links, StartError> {
+    let (of_redis, of_sentinels) = secrets(redis, sentinel, registry, floors)?;
     let coherence = Coherence {
         near: Arc::new(Near::<Flight>::new(Capacity(config.near.capacity))),
         hub,
@@ -55,7 +57,7 @@ pub(super) fn links(
     ));
     let settings = SessionSettings {
         redis: redis.clone(),
-        tls: tls(redis.tls.as_ref())?,
+        secrets: of_redis,
         tasks: floors.links.clone(),
         metrics: Arc::new(registry.register(upstream::Metrics::register)),
         slots: config.limits.inflight_calls,
@@ -66,7 +68,7 @@ pub(super) fn links(
     };
     let elections = match sentinel {
         None => constant_election(redis),
-        Some(sentinel) => watch_sentinels(sentinel, config, registry, floors)?,
+        Some(sentinel) => watch_sentinels(sentinel, of_sentinels, config, registry, floors),
     };
     let journal = Journal::new(&redis.prefix, coherence.hub.clone());
     let following = Following {
@@ -114,10 +116,11 @@ pub(super) fn hub(config: &Config, registry: &Registry, floors: &Floors) -> Arc<
 
 fn watch_sentinels(
     sentinel: &SentinelConfig,
+    secrets: Secrets,
     config: &Config,
     registry: &Registry,
     floors: &Floors,
-) -> Result<watch::Receiver<Election>, StartError> {
+) -> watch::Receiver<Election> {
     let metrics = registry.register(|| sentinel::Metrics::register(&sentinel.endpoints));
     let often = config.near.staleness / POLLS_PER_BOUND;
     let watch = WatchSettings {
@@ -125,9 +128,9 @@ fn watch_sentinels(
             poll_interval: sentinel.poll_interval.min(often),
             ..sentinel.clone()
         }),
-        tls: tls(sentinel.tls.as_ref())?,
+        secrets,
     };
-    Ok(sentinel::start(&watch, &floors.links, metrics))
+    sentinel::start(&watch, &floors.links, metrics)
 }
 
 pub(super) fn show_figures(store: Remote, floors: &Floors) {
@@ -163,8 +166,30 @@ fn constant_election(redis: &RedisConfig) -> watch::Receiver<Election> {
     standing
 }
 
-fn tls(tls: Option<&Tls>) -> Result<Option<Arc<tokio_rustls::rustls::ClientConfig>>, StartError> {
-    tls.map(crate::dial::tls_config)
-        .transpose()
-        .map_err(StartError::Tls)
+/// What the links to Redis, and those to the Sentinels, are opened with; their files are read again while running.
+/// Every file that cannot be used is named at once.
+fn secrets(
+    redis: &RedisConfig,
+    sentinel: Option<&SentinelConfig>,
+    registry: &Registry,
+    floors: &Floors,
+) -> Result<(Secrets, Secrets), StartError> {
+    let open = |section, credentials: &Credentials, tls: Option<&Tls>| {
+        let (secrets, files) =
+            registry.register(|| SecretFiles::open(section, credentials, tls))?;
+        floors.links.spawn("secrets", files.run());
+        Ok(secrets)
+    };
+    let of_redis = open("redis", &redis.credentials, redis.tls.as_ref());
+    let of_sentinels = match sentinel {
+        None => Ok(Secrets::fixed(Access::default())),
+        Some(sentinel) => open("sentinel", &sentinel.credentials, sentinel.tls.as_ref()),
+    };
+    match (of_redis, of_sentinels) {
+        (Ok(of_redis), Ok(of_sentinels)) => Ok((of_redis, of_sentinels)),
+        (one, other) => {
+            let problems: Vec<String> = [one.err(), other.err()].into_iter().flatten().collect();
+            Err(StartError::Secrets(problems.join("; ")))
+        }
+    }
 }

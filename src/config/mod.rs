@@ -29,13 +29,14 @@ mod units;
 mod tests;
 
 pub use caches::{CachePolicy, CacheRule, CacheRules, Encoding};
+pub use credentials::password_in;
 pub use draft::{EffectiveLine, Loaded};
 pub use mistake::{Mistake, Mistakes};
 pub use setting::{Kind, Setting, settings};
 pub use sources::Sources;
 pub use types::{
-    Admin, Api, Config, Credentials, FenceConfig, FenceMode, Limits, Log, LogFormat, NearConfig,
-    Profile, RedisConfig, SentinelConfig, StoreConfig, Tls,
+    Admin, Api, ClientCertificate, Config, Credentials, FenceConfig, FenceMode, Limits, Log,
+    LogFormat, NearConfig, Profile, RedisConfig, SentinelConfig, StoreConfig, Tls,
 };
 
 /// Reads every source and gives a valid configuration.

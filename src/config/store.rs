@@ -56,7 +56,7 @@ pub(super) fn store(draft: &mut Draft, read_secret: ReadSecret<'_>) -> Option<St
                      because redis.tls is false",
                 );
             }
-            Some(StoreConfig::Sentinel(redis, sentinel))
+            Some(StoreConfig::Sentinel(redis, Box::new(sentinel)))
         }
     }
 }
@@ -123,7 +123,7 @@ fn redis(draft: &mut Draft, mode: Mode, read_secret: ReadSecret<'_>) -> Option<R
     let endpoint = endpoint(draft);
     let prefix = draft.read("redis.prefix", prefix);
     let credentials = credentials(draft, "redis", used, read_secret);
-    let tls = tls(draft, "redis", used, "redis.address");
+    let tls = tls(draft, "redis", used, "redis.address", read_secret);
     let connect_timeout = draft.read(
         "redis.connect_timeout",
         duration(10 * MILLISECOND..=30 * SECOND),
@@ -181,7 +181,7 @@ fn sentinel(draft: &mut Draft, used: bool, read_secret: ReadSecret<'_>) -> Optio
     let endpoints = endpoints(draft);
     let master_name = draft.read("sentinel.master_name", master_name);
     let credentials = credentials(draft, "sentinel", used, read_secret);
-    let tls = tls(draft, "sentinel", used, "sentinel.addresses");
+    let tls = tls(draft, "sentinel", used, "sentinel.addresses", read_secret);
     let events = draft.read("sentinel.events", switch);
     let poll_interval = draft.read(
         "sentinel.poll_interval",

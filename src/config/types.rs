@@ -79,7 +79,7 @@ pub enum StoreConfig {
     /// One Redis at a known endpoint.
     Redis(RedisConfig),
     /// The master that the Sentinels name; the `RedisConfig` has no endpoint.
-    Sentinel(RedisConfig, SentinelConfig),
+    Sentinel(RedisConfig, Box<SentinelConfig>),
 }
 
 /// How to reach and use a Redis node.
@@ -123,13 +123,28 @@ pub struct Credentials {
     pub username: Option<String>,
     /// The password; `Debug` hides it.
     pub password: Option<SecretString>,
+    /// Where the password was read from, and will be read again; `None` if it was given as text.
+    pub password_file: Option<PathBuf>,
 }
 
-/// How to check the other side's certificate.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// How to check the other side's certificate, and what to show of our own.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tls {
     /// A PEM file of authorities; `None` trusts those of the system.
     pub ca_file: Option<PathBuf>,
+    /// Our own certificate; `None` where nobody asks for one.
+    pub client: Option<ClientCertificate>,
+    /// The name that the other side's certificate must be for; `None` is the host that is dialled.
+    pub server_name: Option<String>,
+}
+
+/// Where our own certificate and its key are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientCertificate {
+    /// A PEM file of the certificate and of those between it and its authority.
+    pub cert_file: PathBuf,
+    /// A PEM file of its private key.
+    pub key_file: PathBuf,
 }
 
 /// The copies that this process keeps of entries in Redis.

@@ -3,8 +3,12 @@
 //! Invariants: at most one dial and one session at a time; nobody is dialled who is not elected at that moment; the
 //! result of a dial to somebody who is no longer elected is thrown away; a dial that failed, or a session that died
 //! young, is followed by a delay; a change of the election is followed at once, whatever the delay.
+//!
+//! Not here: replacing a session that works by one with newer secrets (`renewal`).
 
 use crate::model::{Cause, Fault, Master};
+
+use super::renewal::Renewal;
 
 /// Where we stand.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +52,8 @@ pub enum Event {
     },
     /// The delay after a failed dial is over.
     DelayOver,
+    /// There are newer secrets: what was opened, or is being opened, has old ones.
+    Renew,
 }
 
 /// Everything that can be done about it.
@@ -55,8 +61,10 @@ pub enum Event {
 pub enum Action {
     /// Connect to this master, giving up any dial that is under way.
     Dial(Master),
-    /// Let calls use the session that was just dialled.
+    /// Let calls use the session that was just dialled, which takes over from the one before if that still serves.
     Install,
+    /// The session that serves goes on with its old secrets, because none could be opened with the new ones.
+    Keep(Fault),
     /// Throw away the session that was just dialled.
     Discard,
     /// Take the session away from the calls; they are refused with this from now on.
@@ -70,8 +78,9 @@ pub enum Action {
 /// The state.
 #[derive(Debug)]
 pub struct Machine {
-    phase: Phase,
-    elected: Option<Master>,
+    pub(super) phase: Phase,
+    pub(super) elected: Option<Master>,
+    pub(super) renewal: Renewal,
 }
 
 impl Machine {
@@ -82,6 +91,7 @@ impl Machine {
                 fault: Fault::not_applied(Cause::NoSession, "vedetta is looking for the master"),
             },
             elected: None,
+            renewal: Renewal::None,
         }
     }
 
@@ -92,7 +102,11 @@ impl Machine {
 
     /// Handles one event and tells what to do, in order.
     pub fn on(&mut self, event: Event) -> Vec<Action> {
+        if let Some(actions) = self.renew_on(&event) {
+            return actions;
+        }
         match event {
+            Event::Renew => Vec::new(),
             Event::Elected(Ok(master)) => self.elected(master),
             Event::Elected(Err(fault)) => self.unelected(fault),
             Event::Dialed(master, result) => self.dialed(master, result),
@@ -202,21 +216,21 @@ impl Default for Machine {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn master(port: u16, epoch: u64) -> Master {
+    pub(crate) fn master(port: u16, epoch: u64) -> Master {
         Master {
             endpoint: format!("10.0.0.1:{port}").parse().expect("endpoint"),
             epoch,
         }
     }
 
-    fn trouble(cause: Cause) -> Fault {
+    pub(crate) fn trouble(cause: Cause) -> Fault {
         Fault::not_applied(cause, "as in the test")
     }
 
-    fn ended(generation: u64, young: bool) -> Event {
+    pub(crate) fn ended(generation: u64, young: bool) -> Event {
         Event::SessionEnded {
             generation,
             fault: trouble(Cause::RedisUnreachable),
@@ -231,6 +245,7 @@ mod tests {
             .map(|action| match action {
                 Action::Dial(master) => format!("dial {}", master.endpoint.port),
                 Action::Install => "install".to_owned(),
+                Action::Keep(_) => "keep".to_owned(),
                 Action::Discard => "discard".to_owned(),
                 Action::Retire(_) => "retire".to_owned(),
                 Action::Delay => "delay".to_owned(),
@@ -240,7 +255,7 @@ mod tests {
         words.join(" ")
     }
 
-    fn check(events: &[(Event, &str)]) -> Machine {
+    pub(crate) fn check(events: &[(Event, &str)]) -> Machine {
         let mut machine = Machine::new();
         for (event, expected) in events {
             assert_eq!(words(&machine.on(event.clone())), *expected, "{event:?}");

@@ -9,6 +9,8 @@ pub struct Metrics {
     changes: Counter,
     sessions: Counter,
     generation: Gauge,
+    renewed: Counter,
+    kept: Counter,
 }
 
 impl Metrics {
@@ -24,13 +26,19 @@ impl Metrics {
         );
         describe_counter!(
             "vedetta_redis_sessions_total",
-            "Sessions opened to a master; each loss of the link costs one"
+            "Sessions opened to a master; each loss of the link and each change of secrets costs one"
         );
         describe_gauge!(
             "vedetta_generation",
             "The generation of the current session"
         );
+        describe_counter!(
+            "vedetta_redis_renewals_total",
+            "Attempts to replace a session that works by one with newer secrets, by result"
+        );
         Self {
+            renewed: counter!("vedetta_redis_renewals_total", "result" => "done"),
+            kept: counter!("vedetta_redis_renewals_total", "result" => "failed"),
             known: gauge!("vedetta_master_known"),
             changes: counter!("vedetta_master_changes_total"),
             sessions: counter!("vedetta_redis_sessions_total"),
@@ -46,6 +54,16 @@ impl Metrics {
         if changed {
             self.changes.increment(1);
         }
+    }
+
+    /// A session took over from one with older secrets.
+    pub(super) fn renewed(&self) {
+        self.renewed.increment(1);
+    }
+
+    /// A session is kept, because newer secrets do not work.
+    pub(super) fn kept(&self) {
+        self.kept.increment(1);
     }
 
     /// No session serves.

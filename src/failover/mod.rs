@@ -1,7 +1,8 @@
 //! Follows the elected master: one session at a time, to whom the Sentinels name.
 //!
 //! `machine` decides and `task` performs. Invariants: the generation rises with every session; a session to a node
-//! that is no longer elected is retired before another is dialled; calls are refused with the reason meanwhile.
+//! that is no longer elected is retired before another is dialled; calls are refused with the reason meanwhile. A
+//! session with old secrets is retired after its successor was opened.
 //!
 //! `fence` decides whether writes may go to the master, `passage` lets calls wait until they may, and `reconcile` names
 //! what is done on a new master before anybody uses it.
@@ -14,6 +15,7 @@ mod meanwhile;
 mod metrics;
 mod passage;
 mod reconcile;
+mod renewal;
 mod report;
 mod task;
 

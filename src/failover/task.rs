@@ -60,6 +60,8 @@ pub struct Follower {
     serving: Option<(Arc<Session>, Instant)>,
     wake: Option<Instant>,
     told: Option<Told>,
+    /// Why the last attempt to renew the session failed, which is told once.
+    kept: Option<Cause>,
 }
 
 type Dialed = (Arc<Session>, Reconciled);
@@ -114,6 +116,7 @@ pub fn start(following: Following, tasks: &Tasks) -> (watch::Receiver<Status>, P
         serving: None,
         wake: None,
         told: None,
+        kept: None,
     };
     tasks.spawn("failover", follower.run());
     (receiver, passage)
@@ -146,6 +149,7 @@ impl Follower {
                 Event::Dialed(master, outcome)
             }
             ended = session_end(self.serving.as_ref()) => ended,
+            () = self.settings.secrets.changed() => Event::Renew,
             () = sleep_until(self.wake) => {
                 self.wake = None;
                 Event::DelayOver
@@ -182,6 +186,7 @@ impl Follower {
                 }));
             }
             Action::Install => self.install(),
+            Action::Keep(fault) => self.keep(&fault),
             Action::Discard => self.dialed = None,
             Action::Retire(fault) => {
                 if let Some((session, _)) = self.serving.take() {
@@ -212,12 +217,23 @@ impl Follower {
         self.last = Some(session.master().clone());
         session.begin();
         // Before anybody can use it: a read that bears this generation was sent after it began.
-        self.settings.tracker.began(
-            session.generation(),
-            session.lineage(),
-            session.master(),
-            self.named(session.master()),
-        );
+        let before = self.serving.take();
+        let begin = || {
+            self.settings.tracker.began(
+                session.generation(),
+                session.lineage(),
+                session.master(),
+                self.named(session.master()),
+            );
+        };
+        match before {
+            None => begin(),
+            Some((before, _)) => {
+                before.hand_over(&session, begin);
+                self.metrics.renewed();
+                self.kept = None;
+            }
+        }
         // It may have ended between the dial and now, when there was nothing to end yet.
         if session.ended().is_some() {
             self.settings.tracker.ended(session.generation());
@@ -234,6 +250,17 @@ impl Follower {
             status.changes += u64::from(changed);
         });
         self.serving = Some((session, Instant::now()));
+    }
+
+    fn keep(&mut self, fault: &Fault) {
+        self.metrics.kept();
+        if self.kept.replace(fault.cause) != Some(fault.cause) {
+            tracing::warn!(
+                reason = fault.cause.reason(),
+                "the session with the secrets from before is kept, because new ones do not work: {}",
+                fault.detail
+            );
+        }
     }
 
     /// The majority lease goes on while the node that the session leads to is the elected one.

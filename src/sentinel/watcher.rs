@@ -21,13 +21,13 @@ use metrics::Counter;
 use rand::Rng;
 use secrecy::ExposeSecret;
 use tokio::sync::{broadcast, mpsc, watch};
-use tokio_rustls::rustls::ClientConfig;
+use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::backoff::Backoff;
 use crate::clock;
 use crate::config::SentinelConfig;
-use crate::dial::dial;
+use crate::dial::{Access, Secrets, dial, refusal};
 use crate::model::{Cause, Endpoint, Fault};
 
 use super::reply::{Answer, concerns, read_answer, unknown_name};
@@ -53,10 +53,10 @@ const EVENTS: [&str; 6] = [
 /// What all watchers of a process share.
 #[derive(Debug, Clone)]
 pub struct WatchSettings {
-    /// Names, credentials, intervals.
+    /// Names, intervals.
     pub sentinel: Arc<SentinelConfig>,
-    /// TLS, if the Sentinels speak it.
-    pub tls: Option<Arc<ClientConfig>>,
+    /// Credentials and TLS, the newest of which each link is opened with.
+    pub secrets: Secrets,
 }
 
 /// One Sentinel's seat at the table.
@@ -75,11 +75,23 @@ impl Watcher {
     /// Connects, polls and listens for ever.
     pub(super) async fn run(self) {
         let mut backoff = Backoff::new();
+        let mut newer = None;
         loop {
-            let fault = match self.connect().await {
-                Ok(link) => self.watch(&link, &mut backoff).await,
+            let link = match newer.take() {
+                Some(link) => Ok(link),
+                None => self.connect().await,
+            };
+            let fault = match link {
+                Ok(link) => match self.watch(&link, &mut backoff).await {
+                    Left::For(link) => {
+                        newer = Some(link);
+                        continue;
+                    }
+                    Left::Because(fault) => fault,
+                },
                 Err(fault) => fault,
             };
+            self.settings.secrets.doubt(fault.cause);
             self.failures.increment(1);
             tracing::debug!(
                 sentinel = %self.endpoint,
@@ -95,51 +107,76 @@ impl Watcher {
     }
 
     async fn connect(&self) -> Result<Link, Fault> {
-        let client = self.client();
+        let access = self.settings.secrets.now();
+        let client = self.client(&access);
         let link = Link {
             _router: AbortOnDropHandle::new(client.connect()),
             client,
+            access,
         };
         match tokio::time::timeout(CONNECT_LIMIT * 2, link.client.wait_for_connect()).await {
             Ok(Ok(())) => Ok(link),
-            Ok(Err(error)) => Err(self.diagnose(fault(&error)).await),
+            Ok(Err(error)) => Err(self.diagnose(fault(&error), &link.access).await),
             Err(_) => {
                 let fault = silent("accepts connections but does not answer");
-                Err(self.diagnose(fault).await)
+                Err(self.diagnose(fault, &link.access).await)
             }
         }
     }
 
-    /// fred does not tell a name that does not resolve, or a port that does not speak TLS, from a refusal. We do, by
-    /// dialling once more ourselves.
-    async fn diagnose(&self, fault: Fault) -> Fault {
+    /// A link with newer secrets, if there are any and they work. This one goes on until then.
+    async fn renew(&self, link: &Link, renewal: &mut Renewal) -> Option<Link> {
+        if self.settings.secrets.are_still(&link.access) || Instant::now() < renewal.next {
+            return None;
+        }
+        let fault = match self.connect().await {
+            Ok(newer) => return Some(newer),
+            Err(fault) => fault,
+        };
+        self.settings.secrets.doubt(fault.cause);
+        self.failures.increment(1);
+        renewal.next = Instant::now() + renewal.backoff.next_delay();
+        if renewal.told.replace(fault.cause) != Some(fault.cause) {
+            tracing::warn!(
+                sentinel = %self.endpoint,
+                reason = fault.cause.reason(),
+                "the link with the secrets from before is kept, because new ones do not work: {}",
+                fault.detail
+            );
+        }
+        None
+    }
+
+    /// fred does not tell a name that does not resolve, a port that does not speak TLS, or a certificate that is not
+    /// accepted, from a refusal. We do, by dialling once more ourselves.
+    async fn diagnose(&self, fault: Fault, access: &Access) -> Fault {
         if fault.cause != Cause::SentinelsUnreachable {
             return fault;
         }
-        match dial(&self.endpoint, self.settings.tls.as_ref(), CONNECT_LIMIT).await {
+        match dial(&self.endpoint, access.tls.as_ref(), CONNECT_LIMIT).await {
             Err(found) if found.cause != Cause::RedisUnreachable => found,
             Err(found) => silent(&found.detail),
-            Ok(_) => fault,
+            Ok(stream) => refusal(&self.endpoint, stream).await.unwrap_or(fault),
         }
     }
 
-    fn client(&self) -> SubscriberClient {
-        let sentinel = &self.settings.sentinel;
+    fn client(&self, access: &Access) -> SubscriberClient {
+        let mut server = Server::new(self.endpoint.host.clone(), self.endpoint.port);
+        let name = access.tls.as_ref().and_then(|tls| tls.server_name.clone());
+        server.tls_server_name = name.map(Into::into);
         let config = Config {
             fail_fast: true,
-            username: sentinel.credentials.username.clone(),
-            password: sentinel
+            username: access.credentials.username.clone(),
+            password: access
                 .credentials
                 .password
                 .as_ref()
                 .map(|password| password.expose_secret().to_owned()),
-            server: ServerConfig::Centralized {
-                server: Server::new(self.endpoint.host.clone(), self.endpoint.port),
-            },
+            server: ServerConfig::Centralized { server },
             // RESP3 lets one connection carry both the events and the polls.
             version: RespVersion::RESP3,
-            tls: self.settings.tls.as_ref().map(|tls| {
-                let connector = tokio_rustls::TlsConnector::from(tls.clone());
+            tls: access.tls.as_ref().map(|tls| {
+                let connector = tokio_rustls::TlsConnector::from(tls.config.clone());
                 TlsConfig::from(TlsConnector::from(connector))
             }),
             ..Config::default()
@@ -164,13 +201,14 @@ impl Watcher {
     }
 
     /// Returns when the connection is no longer of use.
-    async fn watch(&self, link: &Link, backoff: &mut Backoff) -> Fault {
+    async fn watch(&self, link: &Link, backoff: &mut Backoff) -> Left {
         let mut events = link.client.message_rx();
         let id = match answered(self.introduce(&link.client)).await {
             Ok(id) => id,
-            Err(fault) => return fault,
+            Err(fault) => return Left::Because(fault),
         };
         let mut hints = self.hints.subscribe();
+        let mut renewal = Renewal::new();
         loop {
             // Before the poll: a hint that comes while it runs asks for another one.
             hints.mark_unchanged();
@@ -178,13 +216,16 @@ impl Watcher {
                 Ok(answer) => Ok(answer),
                 // The Sentinel is there and will say the same for a while: keep the connection.
                 Err(fault) if fault.cause == Cause::MasterNameUnknown => Err(fault),
-                Err(fault) => return fault,
+                Err(fault) => return Left::Because(fault),
             };
             backoff.reset();
             if self.reports.send((self.seat, answer)).await.is_err() {
-                return silent("the process is stopping");
+                return Left::Because(silent("the process is stopping"));
             }
             self.wait(&mut events, &mut hints).await;
+            if let Some(newer) = self.renew(link, &mut renewal).await {
+                return Left::For(newer);
+            }
         }
     }
 
@@ -212,7 +253,7 @@ impl Watcher {
         let interval = self.settings.sentinel.poll_interval;
         // Jitter keeps a fleet of sidecars from asking in step.
         let pause = interval.mul_f64(rand::rng().random_range(0.8..1.2));
-        let deadline = tokio::time::Instant::now() + pause;
+        let deadline = Instant::now() + pause;
         loop {
             tokio::select! {
                 biased;
@@ -280,7 +321,35 @@ impl Watcher {
 /// is.
 struct Link {
     client: SubscriberClient,
+    /// What it was opened with.
+    access: Arc<Access>,
     _router: AbortOnDropHandle<Result<(), fred::error::Error>>,
+}
+
+/// Why a link is not used any more.
+enum Left {
+    /// Another one has newer secrets.
+    For(Link),
+    /// It is of no use.
+    Because(Fault),
+}
+
+/// Attempts to open a link with newer secrets.
+struct Renewal {
+    next: Instant,
+    backoff: Backoff,
+    /// Why the last one failed, which is told once.
+    told: Option<Cause>,
+}
+
+impl Renewal {
+    fn new() -> Self {
+        Self {
+            next: Instant::now(),
+            backoff: Backoff::new(),
+            told: None,
+        }
+    }
 }
 
 /// Bounds an exchange with a Sentinel, whatever fred's own timeouts do.

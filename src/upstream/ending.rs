@@ -34,13 +34,20 @@ impl Ending {
     }
 
     pub(super) fn end(&self, cause: Cause, detail: String) {
+        self.end_with(cause, detail, || {});
+    }
+
+    /// Has something done between the moment at which the tracker is told and that at which anybody can know. If it
+    /// had ended before, that is done all the same.
+    pub(super) fn end_with(&self, cause: Cause, detail: String, also: impl FnOnce()) {
         self.state.send_if_modified(|state| {
             let first = state.is_none();
+            if first && self.begun.load(Ordering::Acquire) {
+                self.tracker.ended(self.generation);
+                self.alarm.fault(cause);
+            }
+            also();
             if first {
-                if self.begun.load(Ordering::Acquire) {
-                    self.tracker.ended(self.generation);
-                    self.alarm.fault(cause);
-                }
                 *state = Some(Fault::not_applied(cause, detail));
             }
             first

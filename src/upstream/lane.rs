@@ -85,10 +85,8 @@ impl Lane {
     /// Why there is none; nothing was applied.
     pub fn session(&self) -> Result<Arc<Session>, Fault> {
         let session = self.0.borrow().clone()?;
-        match session.ended() {
-            None => Ok(session),
-            Some(fault) => Err(Fault::not_applied(Cause::NoSession, fault.detail)),
-        }
+        let next = session.handed_to()?.cloned();
+        Ok(next.unwrap_or(session))
     }
 
     /// The session, once there is one, but no later than `until`.

@@ -12,9 +12,11 @@ mod ending;
 mod error;
 mod greeting;
 mod heartbeat;
+mod introduction;
 mod lane;
 mod metrics;
 mod session;
+mod succession;
 mod tracker;
 mod traffic;
 

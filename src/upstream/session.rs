@@ -7,22 +7,20 @@
 //!
 //! Not here: what pushes and heartbeats mean (`tracker`); reconnecting (`failover`); the steps of opening (`greeting`).
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use redis::aio::{ConnectionLike, MultiplexedConnection};
-use redis::{AsyncConnectionConfig, ProtocolVersion, RedisConnectionInfo, Value};
-use secrecy::ExposeSecret;
+use redis::{AsyncConnectionConfig, Value};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use tokio::time::Instant;
-use tokio_rustls::rustls::ClientConfig;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::config::{Credentials, RedisConfig};
-use crate::dial::dial;
+use crate::config::RedisConfig;
+use crate::dial::{Access, Secrets, dial};
 use crate::drain::Tasks;
-use crate::model::{Cause, Endpoint, Fault, History, HistoryId, Lineage, Master, Place, Token};
+use crate::model::{Cause, Fault, History, HistoryId, Lineage, Master, Place, Token};
 
 use super::alarm::Alarm;
 use super::batch::{Batch, Effect, Reply};
@@ -30,15 +28,14 @@ use super::ending::{Ending, on_push};
 use super::error::{classify, is_missing_script};
 use super::greeting::{self, Past};
 use super::heartbeat;
+use super::introduction::{credentials, diagnose, handshake_fault};
 use super::metrics::Metrics;
+use super::succession::{answers_still, unanswered};
 use super::tracker::Tracker;
 use super::traffic::{Counting, Received};
 
 /// How many batches may queue for the socket before callers wait.
 const PIPELINE_BUFFER: usize = 1024;
-
-/// How long answers are still waited for on a link that works when its session has ended.
-const LAST_WORDS: Duration = Duration::from_millis(20);
 
 /// Why and whether a session ended.
 pub type Ended = Option<Fault>;
@@ -46,10 +43,10 @@ pub type Ended = Option<Fault>;
 /// What every session of this process has in common.
 #[derive(Debug, Clone)]
 pub struct SessionSettings {
-    /// Timeouts and credentials.
+    /// Timeouts.
     pub redis: RedisConfig,
-    /// TLS, if the node speaks it.
-    pub tls: Option<Arc<ClientConfig>>,
+    /// Credentials and TLS, the newest of which each session is opened with.
+    pub secrets: Secrets,
     /// Where the driver runs.
     pub tasks: Tasks,
     /// What is counted.
@@ -72,7 +69,10 @@ pub struct Session {
     pub(super) master: Master,
     pub(super) generation: u64,
     connection: MultiplexedConnection,
-    lineage: Lineage,
+    pub(super) access: Arc<Access>,
+    /// Who took over, where nothing but the secrets changed.
+    pub(super) successor: OnceLock<Arc<Self>>,
+    pub(super) lineage: Lineage,
     history: History,
     pub(super) ending: Arc<Ending>,
     slots: Arc<Semaphore>,
@@ -111,6 +111,7 @@ impl Session {
         if let Err(fault) = &opened {
             settings.metrics.failed(fault.cause);
             settings.alarm.fault(fault.cause);
+            settings.secrets.doubt(fault.cause);
         }
         opened
     }
@@ -120,13 +121,8 @@ impl Session {
         generation: u64,
         settings: &SessionSettings,
     ) -> Result<Arc<Self>, Fault> {
-        let redis = &settings.redis;
-        let stream = dial(
-            &master.endpoint,
-            settings.tls.as_ref(),
-            redis.connect_timeout,
-        )
-        .await?;
+        let (redis, access) = (&settings.redis, settings.secrets.now());
+        let stream = dial(&master.endpoint, access.tls.as_ref(), redis.connect_timeout).await?;
         let ending = Arc::new(Ending {
             state: watch::Sender::new(None),
             tracker: settings.tracker.clone(),
@@ -140,13 +136,17 @@ impl Session {
             .set_pipeline_buffer_size(PIPELINE_BUFFER)
             .set_push_sender(on_push);
         let (stream, received) = Counting::new(stream);
-        let (connection, driver) = MultiplexedConnection::new_with_config(
-            &credentials(&redis.credentials),
-            stream,
-            configuration,
-        )
-        .await
-        .map_err(|error| handshake_fault(&master.endpoint, &error))?;
+        let info = credentials(&access.credentials);
+        let greeted = MultiplexedConnection::new_with_config(&info, stream, configuration).await;
+        let (connection, driver) = match greeted {
+            Ok(opened) => opened,
+            Err(error) => {
+                let fault = handshake_fault(&master.endpoint, &error);
+                return Err(
+                    diagnose(fault, &master.endpoint, &access, redis.connect_timeout).await,
+                );
+            }
+        };
         let driver = {
             let (ending, endpoint) = (ending.clone(), master.endpoint.clone());
             async move {
@@ -166,6 +166,8 @@ impl Session {
             master,
             generation,
             connection,
+            access,
+            successor: OnceLock::new(),
             ending,
             slots: Arc::new(Semaphore::new(settings.slots)),
             tasks: settings.tasks.clone(),
@@ -293,14 +295,18 @@ impl Session {
     }
 
     pub(super) async fn run(&self, batch: &Batch) -> Result<Vec<Reply>, Fault> {
-        if let Some(fault) = self.ended() {
-            return Err(Fault::not_applied(Cause::NoSession, fault.detail));
+        match self.handed_to()? {
+            None => self.perform(batch).await,
+            Some(next) => next.perform(batch).await,
         }
+    }
+
+    async fn perform(&self, batch: &Batch) -> Result<Vec<Reply>, Fault> {
         let began = Instant::now();
         let result = tokio::select! {
             biased;
             result = self.send(batch) => result,
-            () = self.given_up() => return Err(self.unanswered(batch.effect)),
+            fault = self.given_up() => return Err(unanswered(fault, batch.effect)),
         };
         self.metrics
             .answered(batch.operation, began.elapsed().as_secs_f64());
@@ -323,27 +329,6 @@ impl Session {
             }
         }
         Ok(replies)
-    }
-
-    /// Completes when no answer is waited for any more: a node that is no longer the master is waited for in vain, or
-    /// acknowledges what will be lost. Where only the session is at fault, answers on their way are still read.
-    async fn given_up(&self) {
-        let fault = self.wait_ended().await;
-        if answers_still(fault.cause) {
-            tokio::time::sleep(LAST_WORDS).await;
-        }
-    }
-
-    /// The fault of a batch that was in flight when the session ended.
-    fn unanswered(&self, effect: Effect) -> Fault {
-        let detail = self.ended().map_or_else(String::new, |fault| fault.detail);
-        match effect {
-            Effect::Read => Fault::not_applied(Cause::NoSession, detail),
-            Effect::Write => Fault::unknown(
-                Cause::OutcomeUnknown,
-                format!("the link to Redis ended with the write in flight: {detail}"),
-            ),
-        }
     }
 
     /// Sends the batch, and a single script call that the node does not know once more with its source.
@@ -383,32 +368,4 @@ impl Session {
             self.end(fault.cause, fault.detail.clone());
         }
     }
-}
-
-/// Whether a link that was ended for that reason still brings answers that are worth something.
-fn answers_still(cause: Cause) -> bool {
-    !matches!(cause, Cause::NoSession | Cause::RedisUnreachable)
-}
-
-fn credentials(credentials: &Credentials) -> RedisConnectionInfo {
-    let mut info = RedisConnectionInfo::default()
-        .set_protocol(ProtocolVersion::RESP3)
-        .set_lib_name("vedetta", env!("CARGO_PKG_VERSION"));
-    if let Some(username) = &credentials.username {
-        info = info.set_username(username);
-    }
-    if let Some(password) = &credentials.password {
-        info = info.set_password(password.expose_secret());
-    }
-    info
-}
-
-fn handshake_fault(endpoint: &Endpoint, error: &redis::RedisError) -> Fault {
-    let mut fault = classify(error, Effect::Read);
-    // HELLO without a password on a server that wants one is an error of another kind in some versions.
-    if fault.cause == Cause::RedisRefused && error.to_string().contains("NOAUTH") {
-        fault.cause = Cause::RedisAuthFailed;
-    }
-    fault.detail = format!("{endpoint}: {}", fault.detail);
-    fault
 }

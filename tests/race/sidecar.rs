@@ -21,6 +21,7 @@ use vedetta::config::{
     CachePolicy, CacheRule, CacheRules, Credentials, Encoding, FenceConfig, FenceMode, RedisConfig,
     SentinelConfig,
 };
+use vedetta::dial::{Access, Secrets};
 use vedetta::drain::Tasks;
 use vedetta::failover::{self, Bounds, Following, Phase, Status};
 use vedetta::invalidation::{self, Directory, Hub, HubLimits, Intake};
@@ -104,7 +105,7 @@ impl Sidecar {
         ));
         let settings = SessionSettings {
             redis,
-            tls: None,
+            secrets: Secrets::fixed(Access::default()),
             tasks: tasks.clone(),
             metrics: Arc::new(registry.register(upstream::Metrics::register)),
             slots: SLOTS,
@@ -364,7 +365,7 @@ fn elections(
                     events: true,
                     poll_interval: bound / 4,
                 }),
-                tls: None,
+                secrets: Secrets::fixed(Access::default()),
             };
             sentinel::start(&settings, tasks, metrics)
         }

@@ -16,6 +16,8 @@ mod resp;
 mod sentinel_set;
 #[path = "../it/support/switches.rs"]
 mod switches;
+#[path = "../it/support/tls.rs"]
+mod tls;
 #[path = "../it/support/wait.rs"]
 pub(crate) mod wait;
 

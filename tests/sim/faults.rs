@@ -110,7 +110,8 @@ fn trouble(world: &mut World) {
         }
         55..67 => flush(world),
         67..82 => lose(world),
-        82..91 => failover(world),
+        82..87 => Sidecar::change_secrets(world, id),
+        87..93 => failover(world),
         _ => {
             if let Some(node) = elected(world) {
                 world.restart(node);

@@ -90,9 +90,14 @@ impl Sidecar {
                         Self::step(world, id, Happened::DelayOver);
                     });
                 }
-                Step::ResetDelay => {}
+                Step::ResetDelay | Step::Keep(_) => {}
             }
         }
+    }
+
+    /// There are newer secrets.
+    pub(super) fn change_secrets(world: &mut World, id: usize) {
+        Self::step(world, id, Happened::Renew);
     }
 
     fn dial(world: &mut World, id: usize, master: Master) {
@@ -135,11 +140,21 @@ impl Sidecar {
                 .is_some_and(|elected| node_of(elected) == node)
         });
         let majority = Majority::Named(named.unwrap_or(Moment::START));
+        // One with older secrets answers what is in flight, and closes after that.
+        let before = at.session.take();
+        if let Some(before) = before {
+            at.intake.ended(world.connections[&before].generation);
+        }
         at.generation = generation;
         let epoch = elected.map_or(0, |elected| elected.epoch);
         at.intake
             .begin(generation, lineage, &master(node, epoch), majority, now);
         at.session = Some(connection);
+        if let Some(before) = before {
+            world.oracle.figures.renewals += 1;
+            let closing = world.millis(0..1500);
+            world.after(closing, move |world| world.cut(before));
+        }
         Self::heartbeat(world, id, connection);
     }
 

@@ -69,6 +69,7 @@ pub(super) struct Figures {
     pub(super) rejected: u64,
     pub(super) changes: u64,
     pub(super) sessions: u64,
+    pub(super) renewals: u64,
     pub(super) faults: u64,
     pub(super) discontinuities: u64,
     pub(super) dropped: u64,
@@ -84,6 +85,7 @@ impl Figures {
         self.rejected += other.rejected;
         self.changes += other.changes;
         self.sessions += other.sessions;
+        self.renewals += other.renewals;
         self.faults += other.faults;
         self.discontinuities += other.discontinuities;
         self.dropped += other.dropped;
@@ -100,6 +102,7 @@ impl Figures {
             ("overtaken fills", self.rejected),
             ("discontinuities", self.discontinuities),
             ("subscribers that were too slow", self.dropped),
+            ("sessions that took over", self.renewals),
         ] {
             assert!(count > 100, "only {count} {what}");
         }
@@ -110,12 +113,13 @@ impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} changes, {} faults, {} sessions; FRESH: {} from L1, {} from the master, {} from L0; {} stale; \
-             {} overtaken fills, {} discontinuities, {} slow subscribers; the oldest FRESH value had been replaced for \
+            "{} changes, {} faults, {} sessions, {} of which took over; FRESH: {} from L1, {} from the master, {} from L0; \
+             {} stale; {} overtaken fills, {} discontinuities, {} slow subscribers; the oldest FRESH value had been replaced for \
              {:?}",
             self.changes,
             self.faults,
             self.sessions,
+            self.renewals,
             self.near,
             self.master,
             self.app,

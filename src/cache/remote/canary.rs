@@ -196,18 +196,19 @@ impl Canary {
 
     /// A connection of its own to the master of the session.
     async fn writer(&mut self, session: &Arc<Session>) -> Option<Arc<Session>> {
-        if let Some(writer) = &self.writer
-            && writer.ended().is_none()
-            && writer.lineage() == session.lineage()
-        {
-            return Some(writer.clone());
-        }
-        self.writer = None;
-        let writer = Session::open(session.master().clone(), 0, &self.settings)
-            .await
-            .ok()?;
-        self.writer = Some(writer.clone());
-        Some(writer)
+        let standing = self
+            .writer
+            .take()
+            .filter(|writer| writer.ended().is_none() && writer.lineage() == session.lineage());
+        self.writer = match standing {
+            Some(writer) if writer.has_newest(&self.settings.secrets) => Some(writer),
+            // With newer secrets, or with those from before for as long as these do not work.
+            standing => Session::open(session.master().clone(), 0, &self.settings)
+                .await
+                .ok()
+                .or(standing),
+        };
+        self.writer.clone()
     }
 
     /// After a change of history: what is known to have been acknowledged must be there.

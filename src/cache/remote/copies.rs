@@ -149,9 +149,7 @@ impl Witness {
             return Ok(0);
         };
         let session = first.session.clone();
-        if let Some(fault) = session.ended() {
-            return Err(fault);
-        }
+        session.goes_on()?;
         let fewest = self.waiting.iter().map(|asked| asked.replicas).min();
         let earliest = self.waiting.iter().map(|asked| asked.until).min();
         let left = earliest.map_or(SLICE, |until| until.saturating_duration_since(now));
@@ -177,15 +175,19 @@ impl Witness {
 
     /// A connection to the node of that session, which must still be of the same history.
     async fn link_to(&mut self, session: &Arc<Session>) -> Result<Arc<Session>, Fault> {
-        if let Some(link) = &self.link
-            && link.ended().is_none()
-            && link.lineage() == session.lineage()
-            && link.master() == session.master()
-        {
-            return Ok(link.clone());
-        }
-        self.link = None;
-        let link = Session::open(session.master().clone(), 0, &self.settings).await?;
+        let standing = self.link.take().filter(|link| {
+            link.ended().is_none()
+                && link.lineage() == session.lineage()
+                && link.master() == session.master()
+        });
+        let link = match standing {
+            Some(link) if link.has_newest(&self.settings.secrets) => link,
+            // With newer secrets, or with those from before for as long as these do not work.
+            standing => match Session::open(session.master().clone(), 0, &self.settings).await {
+                Ok(link) => link,
+                Err(fault) => standing.ok_or(fault)?,
+            },
+        };
         if link.lineage() != session.lineage() {
             let detail = "the master has begun another history";
             return Err(Fault::not_applied(Cause::LineageChanged, detail));
@@ -205,7 +207,7 @@ impl Witness {
                 Err(short(asked.replicas, None))
             } else if count >= asked.replicas {
                 Ok(())
-            } else if now >= asked.until || asked.session.ended().is_some() {
+            } else if now >= asked.until || asked.session.goes_on().is_err() {
                 Err(short(asked.replicas, Some(count)))
             } else {
                 self.waiting.push(asked);

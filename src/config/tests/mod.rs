@@ -56,6 +56,8 @@ impl Given {
                 "/secret" => Ok("from-file\n".to_owned()),
                 "/crlf" => Ok(" spaced \r\n".to_owned()),
                 "/empty" => Ok("\n".to_owned()),
+                "/ca.pem" | "/cert.pem" => Ok("-----BEGIN CERTIFICATE-----\n".to_owned()),
+                "/key.pem" => Ok("-----BEGIN PRIVATE KEY-----\n".to_owned()),
                 _ => Err("no such file".to_owned()),
             },
         })

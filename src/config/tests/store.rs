@@ -16,7 +16,7 @@ pub(super) fn redis(given: &Given) -> RedisConfig {
 
 pub(super) fn sentinel(given: &Given) -> (RedisConfig, SentinelConfig) {
     match given.config().store {
-        StoreConfig::Sentinel(redis, sentinel) => (redis, sentinel),
+        StoreConfig::Sentinel(redis, sentinel) => (redis, *sentinel),
         other => panic!("no Sentinels: {other:?}"),
     }
 }
@@ -86,6 +86,8 @@ fn the_credentials_of_an_address_fill_what_is_unset() {
     let other = url
         .env("VEDETTA_REDIS_PASSWORD_FILE", "/secret")
         .file("redis.username = 'v'");
+    let file = credentials(&other).password_file.expect("a file");
+    assert_eq!(file.to_str(), Some("/secret"));
     assert_eq!(credentials(&other).username.as_deref(), Some("v"));
     assert_eq!(password(&credentials(&other)), Some("from-file"));
 }
@@ -112,6 +114,7 @@ fn of_password_and_password_file_the_higher_source_wins() {
         .env("VEDETTA_REDIS_ADDRESS", "a")
         .env("VEDETTA_REDIS_PASSWORD", "plain");
     assert_eq!(password(&redis(&password_wins).credentials), Some("plain"));
+    assert_eq!(redis(&password_wins).credentials.password_file, None);
     assert!(
         password_wins
             .notices()
@@ -199,6 +202,63 @@ fn rediss_turns_tls_on_and_contradictions_are_mistakes() {
         "{}",
         g.notices()
     );
+}
+
+#[test]
+fn a_certificate_of_our_own_comes_with_its_key_and_needs_tls() {
+    let with = |names: &[(&str, &str)]| {
+        let plain = given().env("VEDETTA_REDIS_ADDRESS", "rediss://a");
+        names.iter().fold(plain, |g, (name, value)| {
+            g.env(&format!("VEDETTA_REDIS_TLS_{name}"), value)
+        })
+    };
+    let both = [("CERT_FILE", "/cert.pem"), ("KEY_FILE", "/key.pem")];
+    let tls = redis(&with(&both)).tls.expect("TLS");
+    let client = tls.client.expect("a certificate");
+    assert_eq!(client.cert_file.to_str(), Some("/cert.pem"));
+    assert_eq!(client.key_file.to_str(), Some("/key.pem"));
+    for one in both {
+        let mistake = with(&[one]).mistake();
+        assert!(mistake.ends_with("_file; set both or neither"), "{mistake}");
+    }
+    // Each by its name, and the other way round.
+    let mistakes = with(&[
+        ("CA_FILE", "/missing"),
+        ("CERT_FILE", "/key.pem"),
+        ("KEY_FILE", "/cert.pem"),
+        ("SERVER_NAME", "redis:6379"),
+    ])
+    .mistakes();
+    let expected = [
+        "redis.tls_ca_file (from VEDETTA_REDIS_TLS_CA_FILE) cannot be read (no such file); \
+         mount the secret or correct the path",
+        "redis.tls_cert_file (from VEDETTA_REDIS_TLS_CERT_FILE) names a file without a \
+         certificate; put it there in PEM",
+        "redis.tls_key_file (from VEDETTA_REDIS_TLS_KEY_FILE) names a file without a private key; \
+         put it there in PEM",
+        "redis.tls_server_name (from VEDETTA_REDIS_TLS_SERVER_NAME) is \"redis:6379\"; write the \
+         host name or the IP that the certificate is for, without port",
+    ];
+    assert_eq!(mistakes.lines().collect::<Vec<_>>(), expected);
+
+    let plain = "[sentinel]\naddresses = 'a'\ntls_cert_file = '/cert.pem'\n\
+                 tls_key_file = '/key.pem'\ntls_server_name = 'b'";
+    let mistakes = given().file(plain).mistakes();
+    assert_eq!(mistakes.lines().count(), 3, "{mistakes}");
+    let remedy = "is set, but sentinel.tls is false; set sentinel.tls to true";
+    assert!(mistakes.lines().all(|line| line.ends_with(remedy)));
+}
+
+#[test]
+fn the_name_to_verify_is_a_host_name_or_an_ip() {
+    for name in ["redis.example.org", "10.0.0.1", "::1"] {
+        let g = given()
+            .env("VEDETTA_SENTINEL_ADDRESSES", "rediss://a")
+            .env("VEDETTA_SENTINEL_TLS_SERVER_NAME", name);
+        let (_, sentinel) = sentinel(&g);
+        let tls = sentinel.tls.expect("TLS");
+        assert_eq!(tls.server_name.as_deref(), Some(name));
+    }
 }
 
 #[test]

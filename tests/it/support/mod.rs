@@ -17,6 +17,7 @@ mod resp;
 mod self_tests;
 mod sentinel_set;
 mod switches;
+mod tls;
 mod vedetta;
 pub(crate) mod wait;
 
@@ -26,4 +27,5 @@ pub(crate) use proxy::Proxy;
 pub(crate) use redis::{Redis, RedisOptions};
 pub(crate) use resp::{Connection, Reply};
 pub(crate) use sentinel_set::{SentinelOptions, SentinelSet};
+pub(crate) use tls::{Authority, Pair, TlsServer};
 pub(crate) use vedetta::{Vedetta, binary};

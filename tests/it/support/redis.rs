@@ -4,10 +4,13 @@
 //!
 //! Not here: Sentinels (`sentinel_set`).
 
+use std::cell::Cell;
 use std::net::SocketAddr;
 use std::ops::{Deref, DerefMut};
 
 use super::node::Node;
+use super::ports::free_address;
+use super::tls::TlsServer;
 
 /// How a Redis is configured beyond what all have in common.
 #[derive(Debug, Clone, Default)]
@@ -16,20 +19,39 @@ pub(crate) struct RedisOptions {
     pub(crate) password: Option<String>,
     /// Makes it a replica.
     pub(crate) replica_of: Option<SocketAddr>,
+    /// Has it speak TLS too.
+    pub(crate) tls: Option<TlsServer>,
     /// Further lines of its configuration, such as `maxmemory 10mb`.
     pub(crate) lines: Vec<String>,
 }
 
 /// A running Redis.
-pub(crate) struct Redis(Node);
+pub(crate) struct Redis {
+    node: Node,
+    tls: Option<SocketAddr>,
+}
 
 impl Redis {
     /// Starts one and waits until it answers.
     pub(crate) fn start(options: &RedisOptions) -> Self {
         let password = options.password.as_deref();
-        Self(Node::start("redis-server", password, |_| {
-            configuration(options)
-        }))
+        let tls = Cell::new(None);
+        let node = Node::start("redis-server", password, |_| {
+            let mut lines = configuration(options);
+            if let Some(server) = &options.tls {
+                let address = free_address();
+                tls.set(Some(address));
+                lines.extend(server.lines(address.port()));
+            }
+            lines
+        });
+        let tls = tls.get();
+        Self { node, tls }
+    }
+
+    /// Where it speaks TLS.
+    pub(crate) fn tls_address(&self) -> Option<SocketAddr> {
+        self.tls
     }
 
     /// Whether a replica has caught up with its master and hears from it.
@@ -49,13 +71,13 @@ impl Deref for Redis {
     type Target = Node;
 
     fn deref(&self) -> &Node {
-        &self.0
+        &self.node
     }
 }
 
 impl DerefMut for Redis {
     fn deref_mut(&mut self) -> &mut Node {
-        &mut self.0
+        &mut self.node
     }
 }
 

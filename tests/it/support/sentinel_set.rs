@@ -6,15 +6,18 @@
 //!
 //! Not here: listening to the Sentinels (`switches`).
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::node::Node;
+use super::ports::free_address;
 use super::proxy::Proxy;
 use super::redis::{Redis, RedisOptions};
 use super::resp::Reply;
 use super::switches::Switches;
+use super::tls::TlsServer;
 use super::wait;
 
 const MASTER: &str = "mymaster";
@@ -38,6 +41,8 @@ pub(crate) struct SentinelOptions {
     pub(crate) sentinel_lines: Vec<String>,
     /// Whether each Redis is reached through a proxy of its own.
     pub(crate) proxied: bool,
+    /// Has every Redis and every Sentinel speak TLS, also among themselves.
+    pub(crate) tls: Option<TlsServer>,
 }
 
 /// One Redis of a set.
@@ -57,6 +62,7 @@ impl Member {
         let redis = Redis::start(&RedisOptions {
             password: options.redis_password.clone(),
             replica_of,
+            tls: options.tls.clone(),
             lines,
         });
         if let Some(proxy) = &proxy {
@@ -68,13 +74,16 @@ impl Member {
     /// Where everybody but the test reaches it.
     fn address(&self) -> SocketAddr {
         let proxied = self.proxy.as_ref().map(Proxy::address);
-        proxied.unwrap_or_else(|| self.redis.address())
+        let encrypted = proxied.or_else(|| self.redis.tls_address());
+        encrypted.unwrap_or_else(|| self.redis.address())
     }
 }
 
 /// A running set.
 pub(crate) struct SentinelSet {
     sentinels: Vec<Node>,
+    /// Where the Sentinels speak TLS.
+    encrypted: Vec<SocketAddr>,
     members: Vec<Member>,
 }
 
@@ -95,15 +104,22 @@ impl SentinelSet {
             });
         }
         let password = options.sentinel_password.as_deref();
-        let sentinels = (0..3)
-            .map(|_| {
-                Node::start("redis-sentinel", password, |own| {
-                    configuration(options, own, first)
-                })
-            })
-            .collect();
+        let encrypted = Cell::new(None);
+        let sentinels = (0..3).map(|_| {
+            let node = Node::start("redis-sentinel", password, |own| {
+                let tls = options.tls.as_ref().map(|tls| (tls, free_address()));
+                let announced = tls.map_or(own, |(_, address)| address);
+                encrypted.set(tls.map(|(_, address)| address));
+                let mut lines = configuration(options, announced, first);
+                lines.extend(tls.into_iter().flat_map(|(tls, at)| tls.lines(at.port())));
+                lines
+            });
+            (node, encrypted.get())
+        });
+        let (sentinels, encrypted): (_, Vec<_>) = sentinels.unzip();
         let set = Self {
             sentinels,
+            encrypted: encrypted.into_iter().flatten().collect(),
             members: [master].into_iter().chain(replicas).collect(),
         };
         set.wait_until_known();
@@ -115,9 +131,13 @@ impl SentinelSet {
         self.sentinels.iter().map(Node::address).collect()
     }
 
-    /// The same as vedetta takes them: with commas between.
+    /// The same as vedetta takes them: with commas between, and with TLS where they speak it.
     pub(crate) fn sentinel_list(&self) -> String {
-        let addresses = self.sentinel_addresses();
+        let addresses = if self.encrypted.is_empty() {
+            self.sentinel_addresses()
+        } else {
+            self.encrypted.clone()
+        };
         let texts: Vec<String> = addresses.iter().map(ToString::to_string).collect();
         texts.join(",")
     }

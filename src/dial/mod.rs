@@ -1,27 +1,31 @@
 //! From an endpoint to a usable byte stream: resolve, connect, TLS, socket options.
 //!
+//! `tls` is the client side of TLS, `secrets` what links are opened with and how it changes while running.
+//!
 //! Invariants: a name is resolved anew at every dial; every step has a bound; a failure says which step it was.
 //!
 //! Not here: AUTH and HELLO, which speak RESP (`upstream::session`, `sentinel::watcher`).
 
+mod secrets;
+mod tls;
+
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
-use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
-use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto::ring};
+use tokio_rustls::rustls;
 
-use crate::config::Tls;
 use crate::model::{Cause, Endpoint, Fault};
+
+pub use secrets::{Access, SecretFiles, Secrets};
+pub use tls::TlsClient;
 
 /// How long sent bytes may stay unacknowledged before the kernel gives the connection up. Under load a silent
 /// partition fills the send buffer, where neither keepalive nor a heartbeat gets through.
@@ -29,6 +33,9 @@ const USER_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Keepalive finds a dead peer of an idle connection.
 const KEEPALIVE: Duration = Duration::from_secs(5);
+
+/// How long somebody who refuses our certificate may take to say so.
+const REFUSAL: Duration = Duration::from_millis(200);
 
 /// A connected stream, plain or TLS.
 #[derive(Debug)]
@@ -45,7 +52,7 @@ pub enum Stream {
 /// `AddressNotResolvable`, `RedisUnreachable` or `TlsFailed`; nothing was sent that could have been applied.
 pub async fn dial(
     endpoint: &Endpoint,
-    tls: Option<&Arc<ClientConfig>>,
+    tls: Option<&TlsClient>,
     timeout: Duration,
 ) -> Result<Stream, Fault> {
     let tcp = tokio::time::timeout(timeout, connect(endpoint, timeout))
@@ -56,10 +63,10 @@ pub async fn dial(
                 format!("{endpoint} did not accept a connection within {timeout:?}"),
             ))
         })?;
-    let Some(config) = tls else {
+    let Some(tls) = tls else {
         return Ok(Stream::Plain(tcp));
     };
-    tokio::time::timeout(timeout, handshake(endpoint, tcp, config.clone()))
+    tokio::time::timeout(timeout, handshake(endpoint, tcp, tls))
         .await
         // A plain port says nothing to a greeting that it does not understand.
         .unwrap_or_else(|_| {
@@ -68,6 +75,21 @@ pub async fn dial(
                 &format!("no answer within {timeout:?}"),
             ))
         })
+}
+
+/// Why the other side, which was dialled just now and told nothing yet, refuses our certificate or the lack of one.
+///
+/// With TLS 1.3 it says so only after the handshake is over for us, and whatever we send meanwhile may drown it. So a
+/// link that failed for no reason is dialled once more, for nothing but to listen.
+pub async fn refusal(endpoint: &Endpoint, mut stream: Stream) -> Option<Fault> {
+    let mut byte = [0; 1];
+    let heard = tokio::time::timeout(REFUSAL, stream.read(&mut byte)).await;
+    let error = heard.ok()?.err()?;
+    let alert = error.get_ref()?.downcast_ref::<rustls::Error>()?;
+    matches!(alert, rustls::Error::AlertReceived(_)).then(|| {
+        let detail = format!("{endpoint} refuses our certificate, or that there is none: {alert}");
+        Fault::not_applied(Cause::TlsFailed, detail)
+    })
 }
 
 async fn connect(endpoint: &Endpoint, timeout: Duration) -> Result<TcpStream, Fault> {
@@ -109,14 +131,11 @@ fn set_options(tcp: &TcpStream) -> io::Result<()> {
     socket.set_tcp_user_timeout(Some(USER_TIMEOUT))
 }
 
-async fn handshake(
-    endpoint: &Endpoint,
-    tcp: TcpStream,
-    config: Arc<ClientConfig>,
-) -> Result<Stream, Fault> {
-    let name = ServerName::try_from(endpoint.host.clone())
-        .map_err(|error| tls_failed(endpoint, &error.to_string()))?;
-    TlsConnector::from(config)
+async fn handshake(endpoint: &Endpoint, tcp: TcpStream, tls: &TlsClient) -> Result<Stream, Fault> {
+    let name = tls
+        .name_of(endpoint)
+        .map_err(|problem| tls_failed(endpoint, &problem))?;
+    TlsConnector::from(tls.config.clone())
         .connect(name, tcp)
         .await
         .map(|stream| Stream::Tls(Box::new(stream)))
@@ -142,48 +161,6 @@ fn refused(endpoint: &Endpoint, error: &io::Error) -> Fault {
         Cause::RedisUnreachable,
         format!("cannot connect to {endpoint}: {error}"),
     )
-}
-
-/// Builds the client side of TLS: the given CA file, or else the system's roots.
-///
-/// # Errors
-/// One sentence naming the file that cannot be used.
-pub fn tls_config(tls: &Tls) -> Result<Arc<ClientConfig>, String> {
-    let mut roots = RootCertStore::empty();
-    match &tls.ca_file {
-        Some(path) => add_file(&mut roots, path)?,
-        None => {
-            let system = rustls_native_certs::load_native_certs();
-            roots.add_parsable_certificates(system.certs);
-            if roots.is_empty() {
-                return Err("this system has no root certificates".to_owned());
-            }
-        }
-    }
-    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(Arc::new(config))
-}
-
-fn add_file(roots: &mut RootCertStore, path: &Path) -> Result<(), String> {
-    let certificates = CertificateDer::pem_file_iter(path)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(|error| format!("cannot read the CA file {}: {error}", path.display()))?;
-    if certificates.is_empty() {
-        return Err(format!(
-            "the CA file {} holds no certificate",
-            path.display()
-        ));
-    }
-    for certificate in certificates {
-        roots
-            .add(certificate)
-            .map_err(|error| format!("the CA file {} is not usable: {error}", path.display()))?;
-    }
-    Ok(())
 }
 
 impl AsyncRead for Stream {
