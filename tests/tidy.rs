@@ -79,7 +79,8 @@ const CONFINED: &[(&str, &[&str])] = &[
 /// Files and folders without clock, socket, task or `await`: the same input gives the same output.
 #[rustfmt::skip]
 const PURE: &[&str] = &[
-    "model/", "config/", "backoff.rs", "near/", "sentinel/topology.rs", "sentinel/reply.rs",
+    "model/", "config/", "backoff.rs", "near/", "sentinel/aside.rs", "sentinel/reply.rs", "sentinel/topology.rs",
+    "sentinel/topology/",
     "failover/machine.rs", "cache/frame.rs", "cache/layout.rs", "cache/embedded/state.rs", "inject/pod.rs",
 ];
 

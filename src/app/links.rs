@@ -9,9 +9,9 @@ use crate::cache::{Canary, Coherence, Flight, Remote, canary_key};
 use crate::config::{Config, RedisConfig, SentinelConfig, Tls};
 use crate::failover;
 use crate::invalidation::{self, Directory, Hub, HubLimits, Intake};
-use crate::model::{Cause, Detector, Fault, Master};
+use crate::model::{Cause, Fault, Master};
 use crate::near::{Capacity, Near};
-use crate::sentinel::{self, Election, WatchSettings};
+use crate::sentinel::{self, Election, Hints, WatchSettings};
 use crate::telemetry::Registry;
 use crate::upstream::{self, SessionSettings};
 
@@ -63,9 +63,11 @@ pub(super) fn links(
         tracking: true,
         bound: config.near.staleness,
     };
+    // What the sessions notice by themselves makes every Sentinel be asked at once.
+    let hints = Hints::default();
     let elections = match sentinel {
         None => constant_election(redis),
-        Some(sentinel) => watch_sentinels(sentinel, config, registry, floors)?,
+        Some(sentinel) => watch_sentinels(sentinel, config, registry, floors, hints)?,
     };
     let (writer, lane) = upstream::lane();
     let metrics = registry.register(failover::Metrics::register);
@@ -105,6 +107,7 @@ fn watch_sentinels(
     config: &Config,
     registry: &Registry,
     floors: &Floors,
+    hints: Hints,
 ) -> Result<watch::Receiver<Election>, StartError> {
     let metrics = registry.register(|| sentinel::Metrics::register(&sentinel.endpoints));
     let often = config.near.staleness / POLLS_PER_BOUND;
@@ -115,7 +118,7 @@ fn watch_sentinels(
         }),
         tls: tls(sentinel.tls.as_ref())?,
     };
-    Ok(sentinel::start(&watch, &floors.links, metrics))
+    Ok(sentinel::start(&watch, &floors.links, metrics, hints))
 }
 
 pub(super) fn show_figures(store: Remote, floors: &Floors) {
@@ -138,16 +141,7 @@ fn constant_election(redis: &RedisConfig) -> watch::Receiver<Election> {
         },
         |endpoint| Ok(Master { endpoint, epoch: 0 }),
     );
-    let (_, standing) = watch::channel(Election {
-        master,
-        named: None,
-        hold: None,
-        replicas: 0,
-        rules: None,
-        detector: Detector::Poll,
-        views: Arc::new([]),
-        settled: true,
-    });
+    let (_, standing) = watch::channel(Election::without_sentinels(master));
     standing
 }
 

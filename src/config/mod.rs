@@ -35,7 +35,7 @@ pub use setting::{Kind, Setting, settings};
 pub use sources::Sources;
 pub use types::{
     Admin, Api, Config, Credentials, Limits, Log, LogFormat, NearConfig, Profile, RedisConfig,
-    SentinelConfig, StoreConfig, Tls,
+    SentinelConfig, SentinelPolicy, StoreConfig, Tls,
 };
 
 /// Reads every source and gives a valid configuration.

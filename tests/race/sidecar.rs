@@ -17,16 +17,17 @@ use vedetta::cache::{Cache, Call, Canary, Coherence, Flight, Put, Remote, canary
 use vedetta::clock;
 use vedetta::config::{
     CachePolicy, CacheRule, CacheRules, Credentials, Encoding, RedisConfig, SentinelConfig,
+    SentinelPolicy,
 };
 use vedetta::drain::Tasks;
 use vedetta::failover::{self, Phase, Status};
 use vedetta::invalidation::{self, Directory, Hub, HubLimits, Intake};
 use vedetta::model::{
-    Condition, Consistency, Detector, Endpoint, Expiry, Fault, Freshness, Lookup, Master, Moment,
-    Source, Token, Value,
+    Condition, Consistency, Endpoint, Expiry, Fault, Freshness, Lookup, Master, Moment, Source,
+    Token, Value,
 };
 use vedetta::near::{Capacity, Near};
-use vedetta::sentinel::{self, Election, WatchSettings};
+use vedetta::sentinel::{self, Election, Hints, WatchSettings};
 use vedetta::telemetry::Registry;
 use vedetta::upstream::{self, SessionSettings};
 
@@ -309,17 +310,7 @@ fn elections(
                 endpoint: endpoint(*address),
                 epoch: 0,
             };
-            let election = Election {
-                master: Ok(master),
-                named: None,
-                hold: None,
-                replicas: 0,
-                rules: None,
-                detector: Detector::Poll,
-                views: Arc::new([]),
-                settled: true,
-            };
-            watch::channel(election).1
+            watch::channel(Election::without_sentinels(Ok(master))).1
         }
         Upstream::Sentinels(addresses) => {
             let endpoints: Vec<Endpoint> = addresses.iter().copied().map(endpoint).collect();
@@ -332,10 +323,11 @@ fn elections(
                     tls: None,
                     events: true,
                     poll_interval: bound / 4,
+                    policy: SentinelPolicy::Majority,
                 }),
                 tls: None,
             };
-            sentinel::start(&settings, tasks, metrics)
+            sentinel::start(&settings, tasks, metrics, Hints::default())
         }
     }
 }
