@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use fred::clients::SubscriberClient;
-use fred::prelude::ClientLike;
+use fred::prelude::{ClientLike, EventInterface};
 use fred::types::RespVersion;
 use fred::types::config::{
     Config, ConnectionConfig, PerformanceConfig, Server, ServerConfig, TcpConfig, TlsConfig,
@@ -50,6 +50,15 @@ impl Link {
                 Err(_) => silent("accepts connections but does not answer"),
             };
         Err(diagnose(fault, endpoint, settings).await)
+    }
+
+    /// Waits until the other side has closed it. A command that is under way then, or sent later, would be answered by
+    /// fred only when its time is over.
+    pub(super) async fn broken(&self) -> Fault {
+        match self.client.error_rx().recv().await {
+            Ok((error, _)) => fault(&error),
+            Err(_) => silent("the connection has ended"),
+        }
     }
 }
 

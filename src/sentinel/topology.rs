@@ -41,7 +41,7 @@ pub struct SentinelView {
     pub sentinel: Endpoint,
     /// Whether another Sentinel named it; those that are configured are never forgotten.
     pub discovered: bool,
-    /// Its run id, when it last answered.
+    /// Its run id, as it last answered or as another Sentinel told.
     pub id: Option<Arc<str>>,
     /// Its opinion, or why there is none.
     pub answer: Result<Answer, Fault>,

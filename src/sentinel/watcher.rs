@@ -7,12 +7,13 @@
 //! Not here: what follows from the answer (`topology`).
 
 use std::collections::HashMap;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use fred::clients::SubscriberClient;
 use fred::prelude::{ClientLike, EventInterface, PubsubInterface};
-use fred::types::Message;
+use fred::types::{CustomCommand, FromValue, Message};
 use metrics::Counter;
 use rand::Rng;
 use tokio::sync::{broadcast, mpsc, watch};
@@ -92,7 +93,10 @@ impl Watcher {
         loop {
             let mut detector = Detector::Poll;
             let fault = match Link::open(&self.endpoint, &self.settings).await {
-                Ok(link) => self.watch(&link, &mut backoff, &mut detector).await,
+                Ok(link) => tokio::select! {
+                    fault = self.watch(&link, &mut backoff, &mut detector) => fault,
+                    fault = link.broken() => fault,
+                },
                 Err(fault) => fault,
             };
             self.failures.increment(1);
@@ -236,25 +240,14 @@ impl Watcher {
         let asked = clock::now();
         let began = Instant::now();
         let (often, rarely) = (known.often_due(began), known.rarely_due(began));
-        let ask = |what: &'static str| {
-            client.custom::<Instances, _>(fred::cmd!("SENTINEL"), vec![what, name])
-        };
+        let list = |what: &'static str| ask::<Instances>(client, "SENTINEL", vec![what, name]);
         // All are queued before any is answered, so they travel together and in this order.
         let (master, address, others, info, replicas) = tokio::join!(
-            client.custom::<HashMap<String, String>, _>(
-                fred::cmd!("SENTINEL"),
-                vec!["MASTER", name],
-            ),
-            client.custom::<Option<Vec<String>>, _>(
-                fred::cmd!("SENTINEL"),
-                vec!["GET-MASTER-ADDR-BY-NAME", name],
-            ),
-            only_if(often, ask("SENTINELS")),
-            only_if(
-                often,
-                client.custom::<String, _>(fred::cmd!("INFO"), vec!["sentinel"])
-            ),
-            only_if(rarely, ask("REPLICAS")),
+            ask::<HashMap<String, String>>(client, "SENTINEL", vec!["MASTER", name]),
+            ask::<Option<Vec<String>>>(client, "SENTINEL", vec!["GET-MASTER-ADDR-BY-NAME", name]),
+            only_if(often, list("SENTINELS")),
+            only_if(often, ask::<String>(client, "INFO", vec!["sentinel"])),
+            only_if(rarely, list("REPLICAS")),
         );
         let master = match master {
             Ok(master) => master,
@@ -301,6 +294,15 @@ impl Known {
     fn rarely_due(&self, now: Instant) -> bool {
         self.rarely.is_none_or(|at| now >= at + RARELY)
     }
+}
+
+/// One command. On the heap, because fred's futures are large and five of them at once overflow a worker's stack.
+fn ask<'a, T: FromValue + Send + 'a>(
+    client: &'a SubscriberClient,
+    command: &'static str,
+    arguments: Vec<&'a str>,
+) -> Pin<Box<dyn Future<Output = Result<T, fred::error::Error>> + Send + 'a>> {
+    Box::pin(client.custom(CustomCommand::new_static(command, None, false), arguments))
 }
 
 async fn only_if<T>(

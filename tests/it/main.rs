@@ -10,6 +10,7 @@ mod behaviour;
 mod cli;
 mod client;
 mod confirm;
+mod discovery;
 mod failover;
 mod history;
 mod l0;

@@ -115,9 +115,11 @@ impl Topology {
 
     fn clear_seats(&mut self, now: Instant) -> Vec<SeatChange> {
         let asked_twice = |view: &SentinelView| {
-            let same = |other: &&SentinelView| other.id.is_some() && other.id == view.id;
-            let mut before = self.views.iter().take_while(|other| other.seat < view.seat);
-            before.any(|other| same(&&*other) && other.answered_within(ANSWER_LIFETIME, now))
+            let answers = |view: &SentinelView| view.answered_within(ANSWER_LIFETIME, now);
+            self.views.iter().any(|other| {
+                let same = other.seat != view.seat && other.id.is_some() && other.id == view.id;
+                same && answers(other) && (other.seat < view.seat || !answers(view))
+            })
         };
         let leaves = |view: &&SentinelView| {
             let needed = view.needed();
@@ -149,7 +151,9 @@ impl Topology {
         }
         let seat = self.next_seat;
         self.next_seat += 1;
-        let view = SentinelView::new(seat, &known.endpoint, Some(now));
+        let mut view = SentinelView::new(seat, &known.endpoint, Some(now));
+        // Until it says another one.
+        view.id = Some(known.id.clone());
         self.views.push(view);
         changes.push(SeatChange::Taken(seat, known.endpoint.clone()));
         changes

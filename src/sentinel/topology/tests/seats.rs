@@ -92,6 +92,22 @@ fn who_is_listed_is_never_forgotten_and_who_is_not_named_any_more_is() {
 }
 
 #[test]
+fn one_that_moved_is_asked_where_it_answers() {
+    let (mut topology, now) = (listing(&["s1:1"]), Instant::now());
+    topology.report(0, naming("a", &[("b", "old:1")]), now);
+    assert_eq!(topology.reseat(now), [taken(1, "old:1")]);
+    topology.report(1, silent(), now);
+    topology.report(0, naming("a", &[("b", "new:1")]), now);
+    assert_eq!(topology.reseat(now), [taken(2, "new:1")]);
+    assert_eq!(topology.reseat(now), [], "neither answers yet");
+    topology.report(2, naming("b", &[("a", "s1:1")]), now);
+    assert_eq!(topology.reseat(now), [SeatChange::Left(1)]);
+    // Even if somebody is late to learn of it.
+    topology.report(0, naming("a", &[("b", "old:1")]), now);
+    assert_eq!(topology.reseat(now), []);
+}
+
+#[test]
 fn one_that_is_down_keeps_its_seat_while_others_name_it() {
     let (mut topology, start) = (listing(&["s1:1"]), Instant::now());
     for minute in 0..30 {
