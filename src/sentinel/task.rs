@@ -89,26 +89,9 @@ pub fn start(
     metrics: Metrics,
     hints: Hints,
 ) -> watch::Receiver<Election> {
-    let sentinels = &settings.sentinel.endpoints;
     let (reports, inbox) = mpsc::channel(REPORTS);
-    let mut owner = Owner {
-        topology: Topology::new(sentinels, settings.sentinel.policy),
-        watchers: BTreeMap::new(),
-        waiting: (0..sentinels.len()).collect(),
-        settled: false,
-        settings: settings.clone(),
-        tasks: tasks.clone(),
-        reports,
-        hints,
-        urgent: watch::Sender::new(true),
-        calm: Instant::now(),
-        outcome: None,
-        last: None,
-        detector: Detector::Poll,
-        metrics,
-        told: Told::default(),
-    };
-    for (seat, endpoint) in sentinels.iter().enumerate() {
+    let mut owner = Owner::new(settings, tasks, metrics, hints, reports);
+    for (seat, endpoint) in settings.sentinel.endpoints.iter().enumerate() {
         owner.watch(seat, endpoint.clone());
     }
     let (publish, elections) = watch::channel(owner.election(Detector::Poll));
@@ -145,6 +128,33 @@ struct Owner {
 }
 
 impl Owner {
+    fn new(
+        settings: &WatchSettings,
+        tasks: &Tasks,
+        metrics: Metrics,
+        hints: Hints,
+        reports: mpsc::Sender<Report>,
+    ) -> Self {
+        let sentinels = &settings.sentinel.endpoints;
+        Self {
+            topology: Topology::new(sentinels, settings.sentinel.policy),
+            watchers: BTreeMap::new(),
+            waiting: (0..sentinels.len()).collect(),
+            settled: false,
+            settings: settings.clone(),
+            tasks: tasks.clone(),
+            reports,
+            hints,
+            urgent: watch::Sender::new(true),
+            calm: Instant::now(),
+            outcome: None,
+            last: None,
+            detector: Detector::Poll,
+            metrics,
+            told: Told::default(),
+        }
+    }
+
     async fn run(mut self, mut inbox: mpsc::Receiver<Report>, publish: watch::Sender<Election>) {
         loop {
             let detector = match tokio::time::timeout(TICK, inbox.recv()).await {
@@ -239,5 +249,113 @@ impl Owner {
             self.last = Some(master.clone());
         }
         self.outcome = Some(outcome);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::aside::Aside;
+    use super::super::reply::{Answer, Flags};
+    use super::*;
+    use crate::config::{Credentials, SentinelConfig, SentinelPolicy};
+    use crate::model::Signal;
+
+    /// An owner of three seats, without watchers.
+    fn owner() -> Owner {
+        let endpoints: Vec<Endpoint> = ["s1:1", "s2:1", "s3:1"]
+            .iter()
+            .map(|text| text.parse().expect("endpoint"))
+            .collect();
+        let metrics = Metrics::register(&endpoints);
+        let settings = WatchSettings {
+            sentinel: Arc::new(SentinelConfig {
+                endpoints,
+                master_name: "mymaster".to_owned(),
+                credentials: Credentials::default(),
+                tls: None,
+                events: true,
+                poll_interval: Duration::from_millis(200),
+                policy: SentinelPolicy::Majority,
+            }),
+            tls: None,
+        };
+        let (reports, _) = mpsc::channel(1);
+        let hints = Hints::default();
+        Owner::new(&settings, &Tasks::new(), metrics, hints, reports)
+    }
+
+    impl Owner {
+        /// A Sentinel names the only master there is; what the detector of the election is then.
+        fn hear(&mut self, seat: usize, failover: bool, detector: Detector) -> Detector {
+            let flags = Flags {
+                failover,
+                ..Flags::default()
+            };
+            let answer = Ok(Answer {
+                id: format!("id{seat}").into(),
+                master: Master {
+                    endpoint: "m:1".parse().expect("endpoint"),
+                    epoch: 1,
+                },
+                flags,
+                described: true,
+                sentinels: 3,
+                replicas: 0,
+                rules: None,
+                run_id: None,
+                aside: Aside::default(),
+                asked: Moment::START,
+            });
+            let report = Report {
+                seat,
+                answer,
+                detector,
+            };
+            let heard = self.note(report);
+            self.election(heard).detector
+        }
+
+        fn hurries(&self) -> bool {
+            *self.urgent.borrow()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_made_the_answer_be_asked_that_completes_a_change_has_detected_it() {
+        let mut owner = owner();
+        let signal = Detector::Signal(Signal::ReadOnly);
+        // One answer is no change yet, the second elects, the third changes nothing.
+        assert_eq!(owner.election(Detector::Poll).detector, Detector::Poll);
+        assert_eq!(owner.hear(0, false, signal), Detector::Poll);
+        assert_eq!(owner.hear(1, false, Detector::Event), Detector::Event);
+        assert_eq!(owner.hear(2, false, Detector::Poll), Detector::Event);
+        // A hold is a change, a second voice for it is none, and its end is one.
+        assert_eq!(owner.hear(0, true, signal), signal);
+        assert_eq!(owner.hear(1, true, Detector::Event), signal);
+        assert_eq!(owner.hear(0, false, Detector::Event), signal);
+        assert_eq!(owner.hear(1, false, Detector::Poll), Detector::Poll);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn there_is_a_hurry_while_there_is_no_undisputed_master_but_not_for_ever() {
+        let mut owner = owner();
+        let (poll, tick) = (Detector::Poll, Duration::from_millis(1));
+        assert!(owner.hurries());
+        for seat in 0..3 {
+            owner.hear(seat, false, poll);
+        }
+        assert!(!owner.hurries());
+        tokio::time::advance(tick).await;
+        owner.hear(0, true, poll);
+        assert!(owner.hurries(), "a failover");
+        tokio::time::advance(URGENT_FOR).await;
+        for seat in 0..3 {
+            owner.hear(seat, seat == 0, poll);
+        }
+        assert!(!owner.hurries(), "whoever needs a person is not in a hurry");
+        owner.hear(0, false, poll);
+        tokio::time::advance(tick).await;
+        owner.hear(0, true, poll);
+        assert!(owner.hurries(), "the next one");
     }
 }
