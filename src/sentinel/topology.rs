@@ -170,8 +170,7 @@ impl Topology {
         self.views.iter().find_map(|view| {
             let answer = view.answer.as_ref().ok()?;
             let reason = answer.dispute(elected)?;
-            let counts = !(view.overruled && reason == Dispute::ObjectivelyDown);
-            counts.then(|| Hold {
+            (!view.overruled).then(|| Hold {
                 sentinel: view.sentinel.clone(),
                 reason,
             })

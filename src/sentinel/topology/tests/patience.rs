@@ -80,7 +80,7 @@ fn nobody_is_overruled_without_a_majority_that_finds_the_master_well() {
 }
 
 #[test]
-fn an_interruption_and_another_master_start_the_patience_again() {
+fn an_interruption_starts_the_patience_again() {
     let (mut topology, start) = (three(), Instant::now());
     let down = Some(Dispute::ObjectivelyDown);
     assert_eq!(against(&mut topology, flagged("c", DOWN), start), down);
@@ -88,15 +88,37 @@ fn an_interruption_and_another_master_start_the_patience_again() {
     assert_eq!(well, None);
     let over = start + DOUBT_GRACE;
     assert_eq!(against(&mut topology, flagged("c", DOWN), over), down);
-    assert_eq!(say(&mut topology, [Some((B, 2)); 3], over), Ok((B, 2)));
-    let at = over + almost();
-    for (seat, id) in [(0, "a"), (1, "b"), (2, "c")] {
-        let mut answer = opinion(id, B, 2);
-        answer.flags = if seat == 2 { DOWN } else { Flags::default() };
-        topology.report(seat, Ok(answer), at);
+}
+
+/// The third goes on to say the same while the first two raise the epoch of their master: that is another one.
+#[test]
+fn another_master_starts_the_patience_again() {
+    let ahead = || opinion("c", B, 9);
+    let down = || flagged("c", DOWN);
+    for (number, third) in [(0, &ahead as &dyn Fn() -> Answer), (1, &down)] {
+        let (mut topology, start) = (three(), Instant::now());
+        assert_eq!(say(&mut topology, [Some((A, 1)); 3], start), Ok((A, 1)));
+        let mut at = |after: Duration, epoch: u64| {
+            let now = start + after;
+            for (seat, id) in [(0, "a"), (1, "b")] {
+                topology.report(seat, Ok(opinion(id, A, epoch)), now);
+            }
+            topology.report(2, Ok(third()), now);
+            let elected = topology.elect(now);
+            let patient = topology.conflict().is_none() && topology.hold().is_some();
+            (elected.ok().map(|master| master.epoch), patient)
+        };
+        assert_eq!(at(Duration::ZERO, 1), (Some(1), true), "{number}");
+        if number == 0 {
+            // A choice is doubtful as long as anybody knows of more.
+            assert_eq!(at(almost(), 2), (None, true));
+            assert_eq!(at(almost() + DOUBT_GRACE, 2), (Some(2), true));
+        } else {
+            assert_eq!(at(almost(), 2), (Some(2), true));
+            assert_eq!(at(DOUBT_GRACE, 2), (Some(2), true));
+            assert_eq!(at(almost() + DOUBT_GRACE, 2), (Some(2), false));
+        }
     }
-    assert!(topology.elect(at).is_ok());
-    assert_eq!(topology.hold().map(|hold| hold.reason), down);
 }
 
 #[test]
