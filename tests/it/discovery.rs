@@ -240,9 +240,38 @@ fn two_dead_of_three_stop_a_majority_and_not_the_first() {
     assert_eq!(failure.reason, "NO_MAJORITY");
 }
 
+const OTHER: &str = "other";
+
+fn all_know_the_other_master(set: &SentinelSet, sentinels: &[SocketAddr]) {
+    wait::until("all know the other master", SEEN_WITHIN, || {
+        for sentinel in sentinels {
+            let told = set.redis_cli(*sentinel, &["SENTINEL", "MASTER", OTHER]);
+            let told: Vec<&str> = told.lines().collect();
+            let has = |name: &str, value: &str| told.windows(2).any(|pair| pair == [name, value]);
+            if !has("num-slaves", "1") || !has("num-other-sentinels", "2") {
+                return Err(format!("{told:?}"));
+            }
+        }
+        Ok(())
+    });
+}
+
+fn the_other_master_is_at(set: &SentinelSet, sentinels: &[SocketAddr], port: u16) {
+    let moved = port.to_string();
+    wait::until("the other master has moved", SEEN_WITHIN, || {
+        for sentinel in sentinels {
+            let ask = ["SENTINEL", "GET-MASTER-ADDR-BY-NAME", OTHER];
+            let told = set.redis_cli(*sentinel, &ask);
+            if told.lines().last() != Some(&moved) {
+                return Err(told);
+            }
+        }
+        Ok(())
+    });
+}
+
 #[test]
 fn another_master_of_the_same_sentinels_is_none_of_our_business() {
-    const OTHER: &str = "other";
     let strange = Redis::start(&RedisOptions::default());
     let follower = Redis::start(&RedisOptions {
         replica_of: Some(strange.address()),
@@ -259,17 +288,7 @@ fn another_master_of_the_same_sentinels_is_none_of_our_business() {
         ..SentinelOptions::default()
     });
     let sentinels = set.sentinel_addresses();
-    wait::until("all know the other master", SEEN_WITHIN, || {
-        for sentinel in &sentinels {
-            let told = set.redis_cli(*sentinel, &["SENTINEL", "MASTER", OTHER]);
-            let told: Vec<&str> = told.lines().collect();
-            let has = |name: &str, value: &str| told.windows(2).any(|pair| pair == [name, value]);
-            if !has("num-slaves", "1") || !has("num-other-sentinels", "2") {
-                return Err(format!("{told:?}"));
-            }
-        }
-        Ok(())
-    });
+    all_know_the_other_master(&set, &sentinels);
     let (vedetta, client) = follow(&sentinels, "majority");
     views(&client, "all are asked", |v| all_agree(v, 3));
     let master = set.master_endpoint();
@@ -277,17 +296,7 @@ fn another_master_of_the_same_sentinels_is_none_of_our_business() {
     let events = vedetta.count("vedetta_sentinel_events_total");
 
     set.redis_cli(sentinels[0], &["SENTINEL", "FAILOVER", OTHER]);
-    let moved = follower.address().port().to_string();
-    wait::until("the other master has moved", SEEN_WITHIN, || {
-        for sentinel in &sentinels {
-            let ask = ["SENTINEL", "GET-MASTER-ADDR-BY-NAME", OTHER];
-            let told = set.redis_cli(*sentinel, &ask);
-            if told.lines().last() != Some(&moved) {
-                return Err(told);
-            }
-        }
-        Ok(())
-    });
+    the_other_master_is_at(&set, &sentinels, follower.address().port());
     // Events and answers share a connection: what was published before a poll has arrived before its answer.
     let over = Instant::now();
     views(&client, "all were asked since", |v| {

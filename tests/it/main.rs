@@ -20,6 +20,7 @@ mod near;
 mod outcomes;
 mod partition;
 mod python;
+mod sentinels;
 mod startup;
 mod support;
 mod watch;
