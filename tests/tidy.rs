@@ -79,8 +79,9 @@ const CONFINED: &[(&str, &[&str])] = &[
 /// Files and folders without clock, socket, task or `await`: the same input gives the same output.
 #[rustfmt::skip]
 const PURE: &[&str] = &[
-    "model/", "config/", "backoff.rs", "near/", "sentinel/topology.rs", "sentinel/reply.rs",
-    "failover/machine.rs", "failover/renewal.rs", "failover/fence.rs", "cache/frame.rs", "cache/layout.rs", "cache/embedded/state.rs", "inject/pod.rs",
+    "model/", "config/", "backoff.rs", "near/", "sentinel/aside.rs", "sentinel/reply.rs", "sentinel/topology.rs",
+    "sentinel/topology/", "failover/machine.rs", "failover/renewal.rs", "failover/fence.rs", "failover/report.rs",
+    "cache/frame.rs", "cache/layout.rs", "cache/embedded/state.rs", "inject/pod.rs",
 ];
 
 /// What a name says when its owner has no idea yet what the thing is.

@@ -10,9 +10,9 @@ use crate::config::{Config, Credentials, RedisConfig, SentinelConfig, Tls};
 use crate::dial::{Access, SecretFiles, Secrets};
 use crate::failover::{self, Following};
 use crate::invalidation::{self, Directory, Hub, HubLimits, Intake};
-use crate::model::{Cause, Detector, Fault, Master};
+use crate::model::{Cause, Fault, Master, Signal};
 use crate::near::{Capacity, Near};
-use crate::sentinel::{self, Election, WatchSettings};
+use crate::sentinel::{self, Election, Hints, WatchSettings};
 use crate::telemetry::Registry;
 use crate::upstream::{self, Alarm, SessionSettings};
 
@@ -55,6 +55,9 @@ pub(super) fn links(
         coherence.directory.clone(),
         canary.clone(),
     ));
+    let hints = Hints::default();
+    let (signals, noticed) = watch::channel(None);
+    let signals = Arc::new(signals);
     let settings = SessionSettings {
         redis: redis.clone(),
         secrets: of_redis,
@@ -63,12 +66,12 @@ pub(super) fn links(
         slots: config.limits.inflight_calls,
         tracker: intake.clone(),
         tracking: true,
-        alarm: Alarm::silent(),
+        alarm: alarm(&hints, &signals),
         bound: config.near.staleness,
     };
     let elections = match sentinel {
         None => constant_election(redis),
-        Some(sentinel) => watch_sentinels(sentinel, of_sentinels, config, registry, floors),
+        Some(sentinel) => watch_sentinels(sentinel, of_sentinels, config, registry, floors, hints),
     };
     let journal = Journal::new(&redis.prefix, coherence.hub.clone());
     let following = Following {
@@ -78,6 +81,8 @@ pub(super) fn links(
         reconcile: journal.0.clone(),
         fence: config.fence,
         bounds: (&config.limits).into(),
+        noticed,
+        proven: proven(&coherence),
         metrics: registry.register(failover::Metrics::register),
     };
     let (follower, passage) = registry.register(|| failover::start(following, &floors.links));
@@ -95,6 +100,25 @@ pub(super) fn links(
         coherence,
         follower,
         elections,
+    })
+}
+
+/// What the sessions notice by themselves makes every Sentinel be asked at once, and begins a report.
+fn alarm(hints: &Hints, noticed: &Arc<watch::Sender<Option<Signal>>>) -> Alarm {
+    let (hints, noticed) = (hints.clone(), noticed.clone());
+    Alarm::new(move |signal| {
+        hints.raise(signal);
+        noticed.send_replace(Some(signal));
+    })
+}
+
+/// Whether answers may be called FRESH.
+fn proven(coherence: &Coherence) -> failover::Proven {
+    let (near, bound) = (coherence.near.clone(), coherence.bound);
+    Arc::new(move |now| {
+        let standing = near.standing();
+        let based = standing.base.is_some_and(|base| now.since(base) <= bound);
+        based && standing.quarantine <= now
     })
 }
 
@@ -120,6 +144,7 @@ fn watch_sentinels(
     config: &Config,
     registry: &Registry,
     floors: &Floors,
+    hints: Hints,
 ) -> watch::Receiver<Election> {
     let metrics = registry.register(|| sentinel::Metrics::register(&sentinel.endpoints));
     let often = config.near.staleness / POLLS_PER_BOUND;
@@ -130,7 +155,7 @@ fn watch_sentinels(
         }),
         secrets,
     };
-    sentinel::start(&watch, &floors.links, metrics)
+    sentinel::start(&watch, &floors.links, metrics, hints)
 }
 
 pub(super) fn show_figures(store: Remote, floors: &Floors) {
@@ -153,16 +178,7 @@ fn constant_election(redis: &RedisConfig) -> watch::Receiver<Election> {
         },
         |endpoint| Ok(Master { endpoint, epoch: 0 }),
     );
-    let (_, standing) = watch::channel(Election {
-        master,
-        named: None,
-        hold: None,
-        replicas: 0,
-        rules: None,
-        detector: Detector::Poll,
-        views: Arc::new([]),
-        settled: true,
-    });
+    let (_, standing) = watch::channel(Election::without_sentinels(master));
     standing
 }
 

@@ -84,6 +84,11 @@ pub(super) fn status_object(status: &v1::GetStatusResponse) -> Value {
             "config_epoch": view.config_epoch,
             "flags": view.flags,
             "agrees": view.agrees,
+            "id": view.id,
+            "discovered": view.discovered,
+            "tilt": view.tilt,
+            "overruled": view.overruled,
+            "master_run_id": view.master_run_id,
             "reason": view.reason,
             "detail": view.detail,
         })).collect::<Vec<_>>(),
@@ -193,10 +198,18 @@ fn write_sentinel(text: &mut String, view: &status::SentinelView) -> std::fmt::R
         );
     }
     let agrees = if view.agrees { "agrees" } else { "disagrees" };
-    let flags = if view.flags.is_empty() {
+    let said = view.flags.iter().map(String::as_str);
+    let ours = [
+        (view.discovered, "discovered"),
+        (view.tilt, "in TILT"),
+        (view.overruled, "overruled"),
+    ];
+    let ours = ours.iter().filter(|(is, _)| *is).map(|(_, word)| *word);
+    let words: Vec<&str> = said.chain(ours).collect();
+    let flags = if words.is_empty() {
         String::new()
     } else {
-        format!(" ({})", view.flags.join(", "))
+        format!(" ({})", words.join(", "))
     };
     writeln!(
         text,

@@ -168,6 +168,8 @@ const SETTINGS: &[Setting] = &[
         .alias("REDIS_USE_SENTINEL_EVENTS"),
     setting(Kind::Duration, "sentinel.poll_interval", "VEDETTA_SENTINEL_POLL_INTERVAL", "200ms",
         "How often each Sentinel is asked, 50ms to 1s"),
+    setting(Kind::Text, "sentinel.policy", "VEDETTA_SENTINEL_POLICY", "majority",
+        "Whose word elects a master: `majority`, or `first+role` for a single Sentinel, which is weaker"),
 
     setting(Kind::Size, "embedded.capacity", "VEDETTA_EMBEDDED_CAPACITY", "64MiB",
         "Memory of the embedded store, which serves when no Redis is configured, 1MiB to 64GiB"),

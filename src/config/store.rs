@@ -13,7 +13,7 @@ use super::draft::Draft;
 use super::mistake::quoted;
 use super::origin::Origin;
 use super::setting::settings;
-use super::types::{RedisConfig, SentinelConfig, StoreConfig};
+use super::types::{RedisConfig, SentinelConfig, SentinelPolicy, StoreConfig};
 use super::units::{duration, size, switch};
 use crate::model::Endpoint;
 
@@ -187,6 +187,7 @@ fn sentinel(draft: &mut Draft, used: bool, read_secret: ReadSecret<'_>) -> Optio
         "sentinel.poll_interval",
         duration(50 * MILLISECOND..=SECOND),
     );
+    let policy = draft.read("sentinel.policy", policy);
     Some(SentinelConfig {
         endpoints: endpoints?,
         master_name: master_name?,
@@ -194,7 +195,16 @@ fn sentinel(draft: &mut Draft, used: bool, read_secret: ReadSecret<'_>) -> Optio
         tls: tls?,
         events: events?,
         poll_interval: poll_interval?,
+        policy: policy?,
     })
+}
+
+fn policy(text: &str) -> Result<SentinelPolicy, String> {
+    match text {
+        "majority" => Ok(SentinelPolicy::Majority),
+        "first+role" => Ok(SentinelPolicy::FirstAndRole),
+        _ => Err(format!("is {}; write majority or first+role", quoted(text))),
+    }
 }
 
 /// The Sentinels; none if they are unset.

@@ -114,6 +114,19 @@ pub struct SentinelConfig {
     pub events: bool,
     /// How often each of them is asked.
     pub poll_interval: Duration,
+    /// How many of them must agree.
+    pub policy: SentinelPolicy,
+}
+
+/// How many Sentinels it takes to name a master.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SentinelPolicy {
+    /// A majority of those that are listed or known.
+    #[default]
+    Majority,
+    /// One, and the node itself must say that it is a master: all that a single Sentinel can give. With several of
+    /// them it is weaker than a majority, because one that is cut off with the old master is believed.
+    FirstAndRole,
 }
 
 /// User and password; both absent where none is asked for.

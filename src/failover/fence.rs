@@ -117,11 +117,8 @@ impl fmt::Display for Shut {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::config::FenceMode;
-    use crate::model::Detector;
     use crate::sentinel::{Dispute, WatchRules};
 
     const CONFIG: FenceConfig = FenceConfig {
@@ -143,14 +140,8 @@ mod tests {
 
     fn election() -> Election {
         Election {
-            master: Ok(master(1)),
             named: Some(at(10_000)),
-            hold: None,
-            replicas: 2,
-            rules: None,
-            detector: Detector::Poll,
-            views: Arc::new([]),
-            settled: true,
+            ..Election::without_sentinels(Ok(master(1)))
         }
     }
 

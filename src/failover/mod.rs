@@ -9,6 +9,7 @@
 //!
 //! Not here: what a call does with its session (`cache`).
 
+mod chronicle;
 mod fence;
 mod machine;
 mod meanwhile;
@@ -17,8 +18,10 @@ mod passage;
 mod reconcile;
 mod renewal;
 mod report;
+mod shown;
 mod task;
 
+pub use chronicle::Proven;
 pub use fence::Shut;
 pub use machine::Phase;
 #[cfg(test)]

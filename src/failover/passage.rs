@@ -137,6 +137,21 @@ impl Porter {
     }
 }
 
+impl Porter {
+    /// Why writes to that master are held; `None` if they are not, or if there is none.
+    pub(super) fn shut(
+        &self,
+        election: &Election,
+        master: Option<&Master>,
+        now: Moment,
+    ) -> Option<Shut> {
+        if self.config.mode == FenceMode::Off {
+            return None;
+        }
+        fence::judge(&self.config, election, master?, now).err()
+    }
+}
+
 impl Passage {
     /// Whether and where sessions are.
     pub fn lane(&self) -> &Lane {

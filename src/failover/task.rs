@@ -15,14 +15,18 @@ use crate::backoff::Backoff;
 use crate::clock;
 use crate::config::FenceConfig;
 use crate::drain::Tasks;
-use crate::model::{Cause, Fault, Master, Moment};
+use crate::model::{Cause, Fault, Master, Moment, Signal};
 use crate::sentinel::Election;
 use crate::upstream::{Lane, LaneWriter, Session, SessionSettings};
 
+use super::chronicle::{Chronicle, LOOK, Proven};
+use super::fence::Shut;
 use super::machine::{Action, Event, Machine, Phase};
 use super::metrics::Metrics;
 use super::passage::{Bounds, Passage, Porter, passage};
 use super::reconcile::{Reconcile, Reconciled};
+use super::report::Report;
+use super::shown::Told;
 
 /// A session that ends before it is that old is not replaced without a delay.
 const YOUNG: Duration = Duration::from_secs(1);
@@ -40,26 +44,34 @@ pub struct Status {
     pub generation: u64,
     /// Whether the first attempt has come to an end, good or bad.
     pub settled: bool,
+    /// Why writes are held, and since when; `None` while they are not.
+    pub shut: Option<(Shut, SystemTime)>,
+    /// What happened to the master, newest first.
+    pub reports: Arc<[Report]>,
 }
 
 /// Follows the elections for ever.
 pub struct Follower {
-    machine: Machine,
-    elections: watch::Receiver<Election>,
+    pub(super) machine: Machine,
+    pub(super) elections: watch::Receiver<Election>,
     settings: SessionSettings,
     lane: LaneWriter,
-    status: watch::Sender<Status>,
+    pub(super) status: watch::Sender<Status>,
     metrics: Metrics,
     backoff: Backoff,
     generation: u64,
     last: Option<Master>,
     dial: Option<Dial>,
     dialed: Option<Dialed>,
-    porter: Porter,
+    pub(super) porter: Porter,
     reconcile: Arc<dyn Reconcile>,
-    serving: Option<(Arc<Session>, Instant)>,
+    pub(super) serving: Option<(Arc<Session>, Instant)>,
     wake: Option<Instant>,
-    told: Option<Told>,
+    pub(super) told: Option<Told>,
+    chronicle: Chronicle,
+    noticed: watch::Receiver<Option<Signal>>,
+    /// When an open report is looked at again.
+    look: Option<Instant>,
     /// Why the last attempt to renew the session failed, which is told once.
     kept: Option<Cause>,
 }
@@ -68,7 +80,6 @@ type Dialed = (Arc<Session>, Reconciled);
 type Dial = Pin<Box<dyn Future<Output = (Master, Result<Dialed, Fault>)> + Send>>;
 
 /// What a follower follows, and how.
-#[derive(Debug)]
 pub struct Following {
     /// Whom.
     pub elections: watch::Receiver<Election>,
@@ -82,6 +93,10 @@ pub struct Following {
     pub fence: FenceConfig,
     /// How many calls may wait, and how long.
     pub bounds: Bounds,
+    /// What sessions notice by themselves.
+    pub noticed: watch::Receiver<Option<Signal>>,
+    /// Whether the near cache is proven.
+    pub proven: Proven,
     /// What is counted.
     pub metrics: Metrics,
 }
@@ -98,6 +113,8 @@ pub fn start(following: Following, tasks: &Tasks) -> (watch::Receiver<Status>, P
         changes: 0,
         generation: 0,
         settled: false,
+        shut: None,
+        reports: Arc::new([]),
     });
     let follower = Follower {
         machine,
@@ -116,6 +133,9 @@ pub fn start(following: Following, tasks: &Tasks) -> (watch::Receiver<Status>, P
         serving: None,
         wake: None,
         told: None,
+        chronicle: Chronicle::new(passage.meanwhile().clone(), following.proven),
+        noticed: following.noticed,
+        look: None,
         kept: None,
     };
     tasks.spawn("failover", follower.run());
@@ -127,15 +147,22 @@ impl Follower {
         let first = self.elections.borrow_and_update().clone();
         self.step(Event::Elected(first.master));
         loop {
-            let event = self.select().await;
-            self.step(event);
+            match self.select().await {
+                Some(event) => self.step(event),
+                None => self.record(),
+            }
         }
     }
 
     /// Waits for the next thing to happen.
-    async fn select(&mut self) -> Event {
-        tokio::select! {
+    async fn select(&mut self) -> Option<Event> {
+        let event = tokio::select! {
             election = next_election(&mut self.elections) => Event::Elected(election.master),
+            signal = next_signal(&mut self.noticed) => {
+                self.chronicle.noticed(signal);
+                return None;
+            }
+            () = sleep_until(self.look) => return None,
             (master, result) = poll_dial(&mut self.dial) => {
                 self.dial = None;
                 let outcome = match result {
@@ -154,7 +181,11 @@ impl Follower {
                 self.wake = None;
                 Event::DelayOver
             }
+        };
+        if let Event::SessionEnded { .. } = event {
+            self.chronicle.noticed(Signal::LinkLost);
         }
+        Some(event)
     }
 
     fn step(&mut self, event: Event) {
@@ -165,7 +196,19 @@ impl Follower {
         }
         self.verify();
         let settled = settles || self.elections.borrow().settled && self.dial.is_none();
+        self.chronicle.heard(&self.elections.borrow());
         self.publish(&before, settled);
+        self.record();
+    }
+
+    /// Goes on with an open report.
+    fn record(&mut self) {
+        let session = self.serving.as_ref().map(|(session, _)| &**session);
+        let reports = self.chronicle.look(&self.elections.borrow(), session);
+        self.look = self.chronicle.is_open().then(|| Instant::now() + LOOK);
+        if let Some(reports) = reports {
+            self.show(reports);
+        }
     }
 
     fn perform(&mut self, action: Action) {
@@ -239,6 +282,7 @@ impl Follower {
             self.settings.tracker.ended(session.generation());
         }
         self.reconcile.installed(&found);
+        self.chronicle.serving(&session, &found);
         self.lane.install(session.clone());
         let heart = session.clone();
         self.settings
@@ -284,56 +328,19 @@ impl Follower {
             .named
             .map(|named| if elected { named } else { Moment::START })
     }
-
-    fn publish(&mut self, before: &Phase, settled: bool) {
-        let phase = self.machine.phase().clone();
-        self.status.send_if_modified(|status| {
-            let first = settled && !status.settled;
-            status.settled |= settled;
-            if phase == *before {
-                return first;
-            }
-            status.phase = phase.clone();
-            status.since = SystemTime::now();
-            true
-        });
-        self.tell(&phase);
-    }
-
-    /// One line for each change that an operator can act on, not one for each attempt.
-    fn tell(&mut self, phase: &Phase) {
-        let news = match phase {
-            Phase::Serving { generation, .. } => Told::Serving(*generation),
-            // That nobody is elected is told by the `sentinel` room, which knows more about it.
-            Phase::Seeking { .. } if self.elections.borrow().master.is_err() => return,
-            Phase::Seeking { fault } => Told::Lost(fault.cause),
-            Phase::Dialing { .. } => return,
-        };
-        if self.told.as_ref() == Some(&news) {
-            return;
-        }
-        self.told = Some(news);
-        match phase {
-            Phase::Serving { master, generation } => tracing::info!(
-                master = %master.endpoint,
-                config_epoch = master.epoch,
-                generation,
-                "serving from the master"
-            ),
-            Phase::Seeking { fault } | Phase::Dialing { fault, .. } => tracing::warn!(
-                reason = fault.cause.reason(),
-                "not connected to a master: {}",
-                fault.detail
-            ),
-        }
-    }
 }
 
-/// What was last logged.
-#[derive(Debug, PartialEq, Eq)]
-enum Told {
-    Serving(u64),
-    Lost(Cause),
+/// The next signal; none ever where nobody raises any.
+async fn next_signal(noticed: &mut watch::Receiver<Option<Signal>>) -> Signal {
+    loop {
+        if noticed.changed().await.is_err() {
+            return pending().await;
+        }
+        let signal = *noticed.borrow_and_update();
+        if let Some(signal) = signal {
+            return signal;
+        }
+    }
 }
 
 /// The next election. One that nobody can change any more, as with a single Redis, stands for ever.

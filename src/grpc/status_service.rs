@@ -147,12 +147,20 @@ fn sentinel(view: &SentinelView) -> answer::SentinelView {
         answered_ago: view
             .answered
             .map(|at| duration(Instant::now().saturating_duration_since(at))),
+        id: view.id.as_deref().unwrap_or_default().to_owned(),
+        discovered: view.discovered,
+        tilt: view.in_tilt(),
+        overruled: view.overruled,
         ..answer::SentinelView::default()
     };
     match &view.answer {
         Ok(said) => {
             shown.master = said.master.endpoint.to_string();
             shown.config_epoch = said.master.epoch;
+            let run_id = said.run_id.as_deref();
+            run_id
+                .unwrap_or_default()
+                .clone_into(&mut shown.master_run_id);
             let flags = [
                 (said.flags.s_down, "s_down"),
                 (said.flags.o_down, "o_down"),

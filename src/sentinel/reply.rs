@@ -13,6 +13,8 @@ use std::time::Duration;
 
 use crate::model::{Cause, Endpoint, Fault, Master, Moment};
 
+use super::aside::Aside;
+
 /// What a Sentinel thinks of the state of the master.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Flags {
@@ -74,6 +76,10 @@ pub struct Answer {
     pub replicas: usize,
     /// How it watches; `None` if it does not say.
     pub rules: Option<WatchRules>,
+    /// The run id of the master that it describes; `None` until it has asked that node.
+    pub run_id: Option<Arc<str>>,
+    /// What it told besides, now or lately.
+    pub aside: Aside,
     /// A moment before it was asked.
     pub asked: Moment,
 }
@@ -89,6 +95,17 @@ impl Answer {
         } else {
             (described && self.flags.o_down).then_some(Dispute::ObjectivelyDown)
         }
+    }
+
+    /// Whether its word counts for the lease of this master: it names it, and does not find it down.
+    pub fn names(&self, master: &Master) -> bool {
+        self.master == *master && !(self.described && self.flags.s_down)
+    }
+
+    /// Whether it watches this master and finds it well. In TILT it would not notice if it were not.
+    pub fn vouches_for(&self, master: &Master) -> bool {
+        let well = self.flags == Flags::default();
+        self.master == *master && self.described && well && !self.aside.tilt
     }
 }
 
@@ -139,6 +156,10 @@ pub fn read_answer(
         sentinels: field("num-other-sentinels").parse().unwrap_or(0) + 1,
         replicas: field("num-slaves").parse().unwrap_or(0),
         rules: read_rules(&field),
+        run_id: Some(field("runid"))
+            .filter(|id| !id.is_empty())
+            .map(Arc::from),
+        aside: Aside::default(),
         asked,
     })
 }
@@ -176,11 +197,18 @@ fn read_flags(text: &str) -> Flags {
 /// Whether an event concerns the master of that name.
 ///
 /// Payloads have two shapes: `<name> <old ip> <old port> <new ip> <new port>` for `+switch-master`, and
-/// `<type> <instance> <ip> <port> [@ <master> <ip> <port>]` for the others, where a master is its own subject.
+/// `<type> <instance> <ip> <port> [@ <master> <ip> <port>]` for the others, where a master is its own subject. TILT is a
+/// state of the Sentinel itself (`#tilt mode entered`) and concerns every master; that a replica or another Sentinel is
+/// `sdown` concerns none.
 pub fn concerns(channel: &str, payload: &str, name: &str) -> bool {
     let mut words = payload.split(' ');
-    if channel == "+switch-master" {
-        return words.next() == Some(name);
+    match channel {
+        "+tilt" | "-tilt" => return true,
+        "+switch-master" => return words.next() == Some(name),
+        "+sdown" | "-sdown" => {
+            return words.next() == Some("master") && words.next() == Some(name);
+        }
+        _ => {}
     }
     if let Some((_, master)) = payload.split_once(" @ ") {
         return master.split(' ').next() == Some(name);
@@ -210,6 +238,7 @@ mod tests {
                 ("ip", "10.0.0.1"),
                 ("port", "6379"),
                 ("config-epoch", "7"),
+                ("runid", "0123abcd"),
                 ("flags", "master,s_down,o_down,failover_in_progress"),
             ]),
             Moment::START,
@@ -219,6 +248,7 @@ mod tests {
         assert!(!answer.described && answer.dispute(&answer.master).is_none());
         assert_eq!(answer.master.endpoint.to_string(), "10.0.0.2:6380");
         assert_eq!(answer.master.epoch, 7);
+        assert_eq!(answer.run_id.as_deref(), Some("0123abcd"));
         assert_eq!(
             answer.flags,
             Flags {
@@ -274,6 +304,16 @@ mod tests {
                 "slave mymaster 127.0.0.1 2 @ other 127.0.0.1 1",
                 false,
             ),
+            (
+                "-sdown",
+                "slave 127.0.0.1:2 127.0.0.1 2 @ mymaster 127.0.0.1 1",
+                false,
+            ),
+            ("+sdown", "master mymaster 127.0.0.1 1", true),
+            ("-sdown", "master other 127.0.0.1 1", false),
+            ("+tilt", "#tilt mode entered", true),
+            ("+try-failover", "master mymaster 127.0.0.1 1", true),
+            ("+elected-leader", "master other 127.0.0.1 1", false),
         ] {
             assert_eq!(
                 concerns(channel, payload, "mymaster"),

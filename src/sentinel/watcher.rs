@@ -1,62 +1,76 @@
 //! Talks to one Sentinel: listens to its events and polls it.
 //!
-//! Invariants: an event makes every watcher poll at once; a poll that is not answered within [`ANSWER_LIMIT`]
-//! is reported as silence and ends the connection; every connection is a new client, so that nothing of an old
-//! one (a half-open socket, a lost subscription, a resolved name) survives.
+//! Invariants: an event makes every watcher poll at once, and so does a signal, within its spacing; a poll that is not
+//! answered in time is reported as silence and ends the connection; every connection is a new client, so
+//! that nothing of an old one (a half-open socket, a lost subscription, a resolved name) survives.
 //!
 //! Not here: what follows from the answer (`topology`).
 
 use std::collections::HashMap;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use fred::clients::SubscriberClient;
 use fred::prelude::{ClientLike, EventInterface, PubsubInterface};
-use fred::types::config::{
-    Config, ConnectionConfig, PerformanceConfig, Server, ServerConfig, TcpConfig, TlsConfig,
-    TlsConnector,
-};
-use fred::types::{Message, RespVersion};
+use fred::types::{CustomCommand, FromValue, Message};
 use metrics::Counter;
 use rand::Rng;
-use secrecy::ExposeSecret;
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::time::Instant;
-use tokio_util::task::AbortOnDropHandle;
 
 use crate::backoff::Backoff;
 use crate::clock;
 use crate::config::SentinelConfig;
-use crate::dial::{Access, Secrets, dial, refusal};
-use crate::model::{Cause, Endpoint, Fault};
+use crate::dial::Secrets;
+use crate::model::{Cause, Detector, Endpoint, Fault, Master};
 
+use super::aside::{Aside, Instances, read_others, read_priorities, read_tilt};
+use super::hints::{Hints, Listener};
+use super::link::{Left, Link, Renewal, answered, fault, silent};
 use super::reply::{Answer, concerns, read_answer, unknown_name};
-
-/// A Sentinel that takes longer is treated as silent. It normally answers within a millisecond; one that is
-/// blocked on DNS or in a pause must not be waited for, because the others know.
-const ANSWER_LIMIT: Duration = Duration::from_millis(500);
-
-/// Bound on connecting, greeting included.
-const CONNECT_LIMIT: Duration = Duration::from_secs(1);
 
 /// The events that can announce a change of master, as patterns: `?` stands for `+` or `-`. (`[+-]` would be a range
 /// to Redis, which ends at the bracket and matches nothing.)
-const EVENTS: [&str; 6] = [
+const EVENTS: [&str; 10] = [
     "?switch-master",
     "?promoted-slave",
     "?failover-*",
+    "?try-failover",
+    "?elected-leader",
+    "?sdown",
     "?odown",
     "?config-update-from",
     "?reset-master",
+    "?tilt",
 ];
+
+/// How often a Sentinel is asked while there is no undisputed master: the leader of a failover answers with the promoted
+/// node before it tells anybody.
+const URGENT_INTERVAL: Duration = Duration::from_millis(75);
+
+/// How often it is asked for TILT and for the other Sentinels.
+const OFTEN: Duration = Duration::from_secs(1);
+
+/// How often it is asked for the replicas; also after a change of master.
+const RARELY: Duration = Duration::from_secs(10);
 
 /// What all watchers of a process share.
 #[derive(Debug, Clone)]
 pub struct WatchSettings {
-    /// Names, intervals.
+    /// Names, credentials, intervals.
     pub sentinel: Arc<SentinelConfig>,
     /// Credentials and TLS, the newest of which each link is opened with.
     pub secrets: Secrets,
+}
+
+/// What one Sentinel said, or why it said nothing.
+#[derive(Debug)]
+pub(super) struct Report {
+    pub(super) seat: usize,
+    pub(super) answer: Result<Answer, Fault>,
+    /// What made it be asked.
+    pub(super) detector: Detector,
 }
 
 /// One Sentinel's seat at the table.
@@ -64,32 +78,38 @@ pub(super) struct Watcher {
     pub(super) seat: usize,
     pub(super) endpoint: Endpoint,
     pub(super) settings: WatchSettings,
-    pub(super) reports: mpsc::Sender<(usize, Result<Answer, Fault>)>,
-    /// Raised by any watcher that heard an event.
-    pub(super) hints: Arc<watch::Sender<u64>>,
+    pub(super) reports: mpsc::Sender<Report>,
+    pub(super) hints: Hints,
+    /// Whether to ask more often.
+    pub(super) urgent: watch::Receiver<bool>,
     pub(super) events_heard: Counter,
     pub(super) failures: Counter,
 }
 
 impl Watcher {
     /// Connects, polls and listens for ever.
-    pub(super) async fn run(self) {
+    pub(super) async fn run(mut self) {
         let mut backoff = Backoff::new();
         let mut newer = None;
         loop {
+            let mut detector = Detector::Poll;
             let link = match newer.take() {
                 Some(link) => Ok(link),
-                None => self.connect().await,
+                None => Link::open(&self.endpoint, &self.settings).await,
             };
-            let fault = match link {
-                Ok(link) => match self.watch(&link, &mut backoff).await {
-                    Left::For(link) => {
-                        newer = Some(link);
-                        continue;
-                    }
-                    Left::Because(fault) => fault,
+            let left = match link {
+                Ok(link) => tokio::select! {
+                    left = self.watch(&link, &mut backoff, &mut detector) => left,
+                    fault = link.broken() => Left::Because(fault),
                 },
-                Err(fault) => fault,
+                Err(fault) => Left::Because(fault),
+            };
+            let fault = match left {
+                Left::For(link) => {
+                    newer = Some(link);
+                    continue;
+                }
+                Left::Because(fault) => fault,
             };
             self.settings.secrets.doubt(fault.cause);
             self.failures.increment(1);
@@ -99,132 +119,55 @@ impl Watcher {
                 "{}",
                 fault.detail
             );
-            if self.reports.send((self.seat, Err(fault))).await.is_err() {
+            if self.tell(Err(fault), detector).await.is_err() {
                 return;
             }
             tokio::time::sleep(backoff.next_delay()).await;
         }
     }
 
-    async fn connect(&self) -> Result<Link, Fault> {
-        let access = self.settings.secrets.now();
-        let client = self.client(&access);
-        let link = Link {
-            _router: AbortOnDropHandle::new(client.connect()),
-            client,
-            access,
+    async fn tell(&self, answer: Result<Answer, Fault>, detector: Detector) -> Result<(), Fault> {
+        let report = Report {
+            seat: self.seat,
+            answer,
+            detector,
         };
-        match tokio::time::timeout(CONNECT_LIMIT * 2, link.client.wait_for_connect()).await {
-            Ok(Ok(())) => Ok(link),
-            Ok(Err(error)) => Err(self.diagnose(fault(&error), &link.access).await),
-            Err(_) => {
-                let fault = silent("accepts connections but does not answer");
-                Err(self.diagnose(fault, &link.access).await)
-            }
-        }
+        let told = self.reports.send(report).await;
+        told.map_err(|_| silent("the process is stopping"))
     }
 
-    /// A link with newer secrets, if there are any and they work. This one goes on until then.
-    async fn renew(&self, link: &Link, renewal: &mut Renewal) -> Option<Link> {
-        if self.settings.secrets.are_still(&link.access) || Instant::now() < renewal.next {
-            return None;
-        }
-        let fault = match self.connect().await {
-            Ok(newer) => return Some(newer),
-            Err(fault) => fault,
-        };
-        self.settings.secrets.doubt(fault.cause);
-        self.failures.increment(1);
-        renewal.next = Instant::now() + renewal.backoff.next_delay();
-        if renewal.told.replace(fault.cause) != Some(fault.cause) {
-            tracing::warn!(
-                sentinel = %self.endpoint,
-                reason = fault.cause.reason(),
-                "the link with the secrets from before is kept, because new ones do not work: {}",
-                fault.detail
-            );
-        }
-        None
-    }
-
-    /// fred does not tell a name that does not resolve, a port that does not speak TLS, or a certificate that is not
-    /// accepted, from a refusal. We do, by dialling once more ourselves.
-    async fn diagnose(&self, fault: Fault, access: &Access) -> Fault {
-        if fault.cause != Cause::SentinelsUnreachable {
-            return fault;
-        }
-        match dial(&self.endpoint, access.tls.as_ref(), CONNECT_LIMIT).await {
-            Err(found) if found.cause != Cause::RedisUnreachable => found,
-            Err(found) => silent(&found.detail),
-            Ok(stream) => refusal(&self.endpoint, stream).await.unwrap_or(fault),
-        }
-    }
-
-    fn client(&self, access: &Access) -> SubscriberClient {
-        let mut server = Server::new(self.endpoint.host.clone(), self.endpoint.port);
-        let name = access.tls.as_ref().and_then(|tls| tls.server_name.clone());
-        server.tls_server_name = name.map(Into::into);
-        let config = Config {
-            fail_fast: true,
-            username: access.credentials.username.clone(),
-            password: access
-                .credentials
-                .password
-                .as_ref()
-                .map(|password| password.expose_secret().to_owned()),
-            server: ServerConfig::Centralized { server },
-            // RESP3 lets one connection carry both the events and the polls.
-            version: RespVersion::RESP3,
-            tls: access.tls.as_ref().map(|tls| {
-                let connector = tokio_rustls::TlsConnector::from(tls.config.clone());
-                TlsConfig::from(TlsConnector::from(connector))
-            }),
-            ..Config::default()
-        };
-        let performance = PerformanceConfig {
-            default_command_timeout: ANSWER_LIMIT,
-            ..PerformanceConfig::default()
-        };
-        let connection = ConnectionConfig {
-            connection_timeout: CONNECT_LIMIT,
-            internal_command_timeout: CONNECT_LIMIT,
-            max_command_attempts: 1,
-            disable_cluster_health_check: true,
-            tcp: TcpConfig {
-                nodelay: Some(true),
-                ..TcpConfig::default()
-            },
-            ..ConnectionConfig::default()
-        };
-        // No reconnect policy: a connection that ends is replaced by `run`, with its delays.
-        SubscriberClient::new(config, Some(performance), Some(connection), None)
-    }
-
-    /// Returns when the connection is no longer of use.
-    async fn watch(&self, link: &Link, backoff: &mut Backoff) -> Left {
+    /// Returns when the connection is no longer of use. `detector` is left at what made the last poll.
+    async fn watch(&mut self, link: &Link, backoff: &mut Backoff, detector: &mut Detector) -> Left {
         let mut events = link.client.message_rx();
         let id = match answered(self.introduce(&link.client)).await {
             Ok(id) => id,
             Err(fault) => return Left::Because(fault),
         };
-        let mut hints = self.hints.subscribe();
-        let mut renewal = Renewal::new();
+        let mut hints = self.hints.listen();
+        let (mut known, mut renewal) = (Known::default(), Renewal::new());
         loop {
             // Before the poll: a hint that comes while it runs asks for another one.
-            hints.mark_unchanged();
-            let answer = match answered(self.poll(&link.client, &id)).await {
+            hints.begin();
+            let asked = Instant::now();
+            if *detector == Detector::Event {
+                // It may be about TILT.
+                known.often = None;
+            }
+            let answer = match answered(self.poll(&link.client, &id, &mut known)).await {
                 Ok(answer) => Ok(answer),
                 // The Sentinel is there and will say the same for a while: keep the connection.
                 Err(fault) if fault.cause == Cause::MasterNameUnknown => Err(fault),
                 Err(fault) => return Left::Because(fault),
             };
             backoff.reset();
-            if self.reports.send((self.seat, answer)).await.is_err() {
-                return Left::Because(silent("the process is stopping"));
+            if let Err(fault) = self.tell(answer, *detector).await {
+                return Left::Because(fault);
             }
-            self.wait(&mut events, &mut hints).await;
-            if let Some(newer) = self.renew(link, &mut renewal).await {
-                return Left::For(newer);
+            *detector = self.wait(&mut events, &mut hints, asked).await;
+            match renewal.attempt(link, &self.endpoint, &self.settings).await {
+                Some(Ok(link)) => return Left::For(link),
+                Some(Err(())) => self.failures.increment(1),
+                None => {}
             }
         }
     }
@@ -244,37 +187,46 @@ impl Watcher {
             .map_err(|error| fault(&error))
     }
 
-    /// Waits for the next reason to poll: an event here, a hint of another watcher, or the interval.
+    /// Waits for the next reason to poll: an event here, a hint of somebody else, or the interval.
     async fn wait(
-        &self,
+        &mut self,
         events: &mut broadcast::Receiver<Message>,
-        hints: &mut watch::Receiver<u64>,
-    ) {
-        let interval = self.settings.sentinel.poll_interval;
-        // Jitter keeps a fleet of sidecars from asking in step.
-        let pause = interval.mul_f64(rand::rng().random_range(0.8..1.2));
-        let deadline = Instant::now() + pause;
+        hints: &mut Listener,
+        asked: Instant,
+    ) -> Detector {
+        let mut deadline = asked + self.pause();
         loop {
             tokio::select! {
                 biased;
                 event = events.recv() => match event {
                     Ok(message) if self.is_ours(&message) => {
-                        self.hints.send_modify(|count| *count = count.wrapping_add(1));
-                        return;
+                        self.hints.heard_event();
+                        return Detector::Event;
                     }
                     Ok(_) => {}
                     // Some events were dropped: any of them may have been ours.
-                    Err(broadcast::error::RecvError::Lagged(_)) => return,
+                    Err(broadcast::error::RecvError::Lagged(_)) => return Detector::Event,
                     // The client ended. The next poll will fail and say why.
                     Err(broadcast::error::RecvError::Closed) => {
                         tokio::time::sleep_until(deadline).await;
-                        return;
+                        return Detector::Poll;
                     }
                 },
-                _ = hints.changed() => return,
-                () = tokio::time::sleep_until(deadline) => return,
+                detector = hints.next(asked) => return detector,
+                Ok(()) = self.urgent.changed() => deadline = deadline.min(asked + self.pause()),
+                () = tokio::time::sleep_until(deadline) => return Detector::Poll,
             }
         }
+    }
+
+    /// The time between two polls.
+    fn pause(&mut self) -> Duration {
+        let mut interval = self.settings.sentinel.poll_interval;
+        if *self.urgent.borrow_and_update() {
+            interval = interval.min(URGENT_INTERVAL);
+        }
+        // Jitter keeps a fleet of sidecars from asking in step.
+        interval.mul_f64(rand::rng().random_range(0.8..1.2))
     }
 
     fn is_ours(&self, message: &Message) -> bool {
@@ -291,19 +243,24 @@ impl Watcher {
         ours
     }
 
-    async fn poll(&self, client: &SubscriberClient, id: &Arc<str>) -> Result<Answer, Fault> {
+    async fn poll(
+        &self,
+        client: &SubscriberClient,
+        id: &Arc<str>,
+        known: &mut Known,
+    ) -> Result<Answer, Fault> {
         let name = self.settings.sentinel.master_name.as_str();
         let asked = clock::now();
-        // Both are queued before either is answered, so they travel together and in this order.
-        let (master, address) = tokio::join!(
-            client.custom::<HashMap<String, String>, _>(
-                fred::cmd!("SENTINEL"),
-                vec!["MASTER", name],
-            ),
-            client.custom::<Option<Vec<String>>, _>(
-                fred::cmd!("SENTINEL"),
-                vec!["GET-MASTER-ADDR-BY-NAME", name],
-            ),
+        let began = Instant::now();
+        let (often, rarely) = (known.often_due(began), known.rarely_due(began));
+        let list = |what: &'static str| ask::<Instances>(client, "SENTINEL", vec![what, name]);
+        // All are queued before any is answered, so they travel together and in this order.
+        let (master, address, others, info, replicas) = tokio::join!(
+            ask::<HashMap<String, String>>(client, "SENTINEL", vec!["MASTER", name]),
+            ask::<Option<Vec<String>>>(client, "SENTINEL", vec!["GET-MASTER-ADDR-BY-NAME", name]),
+            only_if(often, list("SENTINELS")),
+            only_if(often, ask::<String>(client, "INFO", vec!["sentinel"])),
+            only_if(rarely, list("REPLICAS")),
         );
         let master = match master {
             Ok(master) => master,
@@ -313,64 +270,67 @@ impl Watcher {
             Err(error) => return Err(fault(&error)),
         };
         let address = address.map_err(|error| fault(&error))?;
-        read_answer(id, name, address.as_deref(), &master, asked)
-    }
-}
-
-/// A connection. Dropping the client alone would leave its router, and with it the socket, alive for as long as TCP
-/// is.
-struct Link {
-    client: SubscriberClient,
-    /// What it was opened with.
-    access: Arc<Access>,
-    _router: AbortOnDropHandle<Result<(), fred::error::Error>>,
-}
-
-/// Why a link is not used any more.
-enum Left {
-    /// Another one has newer secrets.
-    For(Link),
-    /// It is of no use.
-    Because(Fault),
-}
-
-/// Attempts to open a link with newer secrets.
-struct Renewal {
-    next: Instant,
-    backoff: Backoff,
-    /// Why the last one failed, which is told once.
-    told: Option<Cause>,
-}
-
-impl Renewal {
-    fn new() -> Self {
-        Self {
-            next: Instant::now(),
-            backoff: Backoff::new(),
-            told: None,
+        let mut answer = read_answer(id, name, address.as_deref(), &master, asked)?;
+        if often {
+            known.often = Some(began);
+            known.aside.others = read_others(&besides(others)?);
+            known.aside.tilt = read_tilt(&besides(info)?);
         }
+        if rarely {
+            known.rarely = Some(began);
+            known.aside.priorities = read_priorities(&besides(replicas)?);
+        }
+        if known.master.as_ref() != Some(&answer.master) {
+            // They were those of the master before.
+            known.rarely = known.rarely.filter(|_| known.master.is_none());
+            known.master = Some(answer.master.clone());
+        }
+        answer.aside = known.aside.clone();
+        Ok(answer)
     }
 }
 
-/// Bounds an exchange with a Sentinel, whatever fred's own timeouts do.
-async fn answered<T>(exchange: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
-    tokio::time::timeout(ANSWER_LIMIT * 2, exchange)
-        .await
-        .unwrap_or_else(|_| Err(silent("has stopped to answer")))
+/// What was learned over one connection besides who is master, and when.
+#[derive(Default)]
+struct Known {
+    aside: Aside,
+    often: Option<Instant>,
+    rarely: Option<Instant>,
+    master: Option<Master>,
 }
 
-fn silent(detail: &str) -> Fault {
-    Fault::not_applied(Cause::SentinelsUnreachable, detail)
+impl Known {
+    fn often_due(&self, now: Instant) -> bool {
+        self.often.is_none_or(|at| now >= at + OFTEN)
+    }
+
+    fn rarely_due(&self, now: Instant) -> bool {
+        self.rarely.is_none_or(|at| now >= at + RARELY)
+    }
 }
 
-fn fault(error: &fred::error::Error) -> Fault {
-    let details = error.details();
-    let denied = ["NOAUTH", "WRONGPASS", "NOPERM", "without any password"];
-    let cause = match error.kind() {
-        fred::error::ErrorKind::Auth => Cause::SentinelAuthFailed,
-        fred::error::ErrorKind::Tls => Cause::TlsFailed,
-        _ if denied.iter().any(|word| details.contains(word)) => Cause::SentinelAuthFailed,
-        _ => Cause::SentinelsUnreachable,
-    };
-    Fault::not_applied(cause, Fault::without_arguments(details))
+/// One command. On the heap, because fred's futures are large and five of them at once overflow a worker's stack.
+fn ask<'a, T: FromValue + Send + 'a>(
+    client: &'a SubscriberClient,
+    command: &'static str,
+    arguments: Vec<&'a str>,
+) -> Pin<Box<dyn Future<Output = Result<T, fred::error::Error>> + Send + 'a>> {
+    Box::pin(client.custom(CustomCommand::new_static(command, None, false), arguments))
+}
+
+async fn only_if<T>(
+    asked: bool,
+    exchange: impl Future<Output = Result<T, fred::error::Error>>,
+) -> Option<Result<T, fred::error::Error>> {
+    if asked { Some(exchange.await) } else { None }
+}
+
+/// A Sentinel that refuses to tell this, for want of a permission, is followed without it.
+fn besides<T: Default>(reply: Option<Result<T, fred::error::Error>>) -> Result<T, Fault> {
+    use fred::error::ErrorKind::{Canceled, IO, Timeout};
+    match reply {
+        Some(Err(error)) if matches!(error.kind(), Canceled | IO | Timeout) => Err(fault(&error)),
+        Some(Ok(told)) => Ok(told),
+        _ => Ok(T::default()),
+    }
 }

@@ -19,18 +19,18 @@ use vedetta::cache::{
 use vedetta::clock;
 use vedetta::config::{
     CachePolicy, CacheRule, CacheRules, Credentials, Encoding, FenceConfig, FenceMode, RedisConfig,
-    SentinelConfig,
+    SentinelConfig, SentinelPolicy,
 };
 use vedetta::dial::{Access, Secrets};
 use vedetta::drain::Tasks;
 use vedetta::failover::{self, Bounds, Following, Phase, Status};
 use vedetta::invalidation::{self, Directory, Hub, HubLimits, Intake};
 use vedetta::model::{
-    Condition, Consistency, Detector, Endpoint, Expiry, Fault, Freshness, Lookup, Master, Moment,
-    Source, Token, Value,
+    Condition, Consistency, Endpoint, Expiry, Fault, Freshness, Lookup, Master, Moment, Source,
+    Token, Value,
 };
 use vedetta::near::{Capacity, Near};
-use vedetta::sentinel::{self, Election, WatchSettings};
+use vedetta::sentinel::{self, Election, Hints, WatchSettings};
 use vedetta::telemetry::Registry;
 use vedetta::upstream::{self, Alarm, SessionSettings};
 
@@ -123,6 +123,8 @@ impl Sidecar {
             reconcile: journal.0.clone(),
             fence: FENCE,
             bounds: BOUNDS,
+            noticed: watch::channel(None).1,
+            proven: Arc::new(|_| true),
             metrics: registry.register(failover::Metrics::register),
         };
         let (follower, passage) = registry.register(|| failover::start(following, &tasks));
@@ -341,17 +343,7 @@ fn elections(
                 endpoint: endpoint(*address),
                 epoch: 0,
             };
-            let election = Election {
-                master: Ok(master),
-                named: None,
-                hold: None,
-                replicas: 0,
-                rules: None,
-                detector: Detector::Poll,
-                views: Arc::new([]),
-                settled: true,
-            };
-            watch::channel(election).1
+            watch::channel(Election::without_sentinels(Ok(master))).1
         }
         Upstream::Sentinels(addresses) => {
             let endpoints: Vec<Endpoint> = addresses.iter().copied().map(endpoint).collect();
@@ -364,10 +356,11 @@ fn elections(
                     tls: None,
                     events: true,
                     poll_interval: bound / 4,
+                    policy: SentinelPolicy::Majority,
                 }),
                 secrets: Secrets::fixed(Access::default()),
             };
-            sentinel::start(&settings, tasks, metrics)
+            sentinel::start(&settings, tasks, metrics, Hints::default())
         }
     }
 }

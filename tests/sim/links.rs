@@ -9,7 +9,7 @@ use rand::Rng;
 use crate::failover::{Action as Step, Event as Happened};
 use crate::model::{Cause, Endpoint, Fault, Master, Moment};
 use crate::near::{Beat, Majority};
-use crate::sentinel::{Answer, Flags};
+use crate::sentinel::{Answer, Aside, Flags};
 use crate::upstream::Tracker;
 
 use super::app::App;
@@ -46,6 +46,8 @@ impl Sidecar {
                         sentinels: 3,
                         replicas: 2,
                         rules: None,
+                        run_id: None,
+                        aside: Aside::default(),
                         asked,
                     };
                     let (now, at) = (world.instant(), &mut world.sidecars[id]);

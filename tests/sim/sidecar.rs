@@ -8,6 +8,7 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 
+use crate::config::SentinelPolicy;
 use crate::failover::Machine;
 use crate::invalidation::{Directory, Hub, HubLimits, Intake, Metrics};
 use crate::model::{CacheId, CacheName, Endpoint, Key, Moment, Tenant};
@@ -79,7 +80,7 @@ impl Sidecar {
             app: App::new(&hub, id),
             near,
             hub,
-            topology: Topology::new(&sentinels),
+            topology: Topology::new(&sentinels, SentinelPolicy::Majority),
             machine: Machine::new(),
             session: None,
             dialed: None,

@@ -129,6 +129,11 @@ const BOUNDS: &[(&str, &[&str], &[&str])] = &[
         &["49ms", "1001ms", "200"],
     ),
     (
+        "sentinel.policy",
+        &["majority", "first+role"],
+        &["", "first", "Majority"],
+    ),
+    (
         "embedded.capacity",
         &["1MiB", "64GiB"],
         &["1048575B", "65GiB", "1048576"],

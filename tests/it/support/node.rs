@@ -134,6 +134,31 @@ impl Node {
         );
     }
 
+    /// Starts it again at another address, with the file it may have rewritten itself; a Sentinel announces the new one.
+    ///
+    /// # Panics
+    /// When no port stays free.
+    pub(crate) fn start_elsewhere(&mut self) {
+        self.kill9();
+        let file = self.directory.path().join("redis.conf");
+        for _ in 0..ports::ATTEMPTS {
+            self.address = ports::free_address();
+            let text = fs::read_to_string(&file).expect("configuration of a server");
+            let moved = text.lines().map(|line| match line.rsplit_once(' ') {
+                Some((what @ ("port" | "sentinel announce-port"), _)) => {
+                    format!("{what} {}\n", self.address.port())
+                }
+                _ => format!("{line}\n"),
+            });
+            fs::write(&file, moved.collect::<String>()).expect("configuration of a server");
+            self.process = launch(self.program, self.address, &self.directory);
+            if self.ready() {
+                return;
+            }
+        }
+        panic!("{}: no port that stays free", self.program);
+    }
+
     /// Waits until it answers; false if somebody else has its port.
     fn ready(&mut self) -> bool {
         let what = format!("{} at {}", self.program, self.address);

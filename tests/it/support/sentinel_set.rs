@@ -1,4 +1,4 @@
-//! A Sentinel set: one master, two replicas, three Sentinels with a quorum of two.
+//! A Sentinel set: one master, two replicas, three Sentinels with a quorum of two, or one with a quorum of one.
 //!
 //! Invariants: when `start` returns, every Sentinel knows both replicas and both other Sentinels, and both
 //! replicas follow the master, so a failover can happen at once. A set behind proxies names each Redis by the address
@@ -43,6 +43,8 @@ pub(crate) struct SentinelOptions {
     pub(crate) proxied: bool,
     /// Has every Redis and every Sentinel speak TLS, also among themselves.
     pub(crate) tls: Option<TlsServer>,
+    /// Whether there is a single Sentinel.
+    pub(crate) alone: bool,
 }
 
 /// One Redis of a set.
@@ -105,7 +107,7 @@ impl SentinelSet {
         }
         let password = options.sentinel_password.as_deref();
         let encrypted = Cell::new(None);
-        let sentinels = (0..3).map(|_| {
+        let sentinels = (0..if options.alone { 1 } else { 3 }).map(|_| {
             let node = Node::start("redis-sentinel", password, |own| {
                 let tls = options.tls.as_ref().map(|tls| (tls, free_address()));
                 let announced = tls.map_or(own, |(_, address)| address);
@@ -242,7 +244,8 @@ impl SentinelSet {
     pub(crate) fn wait_until_known(&self) {
         for sentinel in &self.sentinels {
             let what = format!("Sentinel {} knows the set", sentinel.address());
-            wait::until(&what, KNOWN_WITHIN, || knows_the_set(sentinel));
+            let others = self.sentinels.len() - 1;
+            wait::until(&what, KNOWN_WITHIN, || knows_the_set(sentinel, others));
         }
     }
 
@@ -255,7 +258,8 @@ impl SentinelSet {
                 *votes.entry(address).or_default() += 1;
             }
         }
-        let winner = votes.iter().find(|(_, count)| **count >= 2);
+        let majority = self.sentinels.len() / 2 + 1;
+        let winner = votes.iter().find(|(_, count)| **count >= majority);
         winner
             .map(|(address, _)| *address)
             .ok_or_else(|| format!("the Sentinels say {votes:?}"))
@@ -267,9 +271,10 @@ fn configuration(options: &SentinelOptions, own: SocketAddr, master: SocketAddr)
         format!("sentinel announce-ip {}", own.ip()),
         format!("sentinel announce-port {}", own.port()),
         format!(
-            "sentinel monitor {MASTER} {} {} 2",
+            "sentinel monitor {MASTER} {} {} {}",
             master.ip(),
-            master.port()
+            master.port(),
+            if options.alone { 1 } else { 2 }
         ),
         format!("sentinel down-after-milliseconds {MASTER} 1000"),
         format!("sentinel failover-timeout {MASTER} 6000"),
@@ -295,13 +300,13 @@ fn acts(sentinel: &Node) -> Result<(), String> {
     Err(format!("{} is in TILT", sentinel.address()))
 }
 
-fn knows_the_set(sentinel: &Node) -> Result<(), String> {
+fn knows_the_set(sentinel: &Node, others: usize) -> Result<(), String> {
     acts(sentinel)?;
     let master = sentinel.ask(&["SENTINEL", "MASTER", MASTER])?;
     for (name, wanted) in [
         ("flags", "master"),
         ("num-slaves", "2"),
-        ("num-other-sentinels", "2"),
+        ("num-other-sentinels", others.to_string().as_str()),
     ] {
         let got = master.field(name).unwrap_or_default();
         if got != wanted {
