@@ -231,8 +231,13 @@ async fn remote(
         )
     });
     let sources = match sentinel {
-        None => StatusSources::Redis(links.follower.clone(), show),
-        Some(_) => StatusSources::Sentinel(links.follower.clone(), links.elections, show),
+        None => StatusSources::Redis(links.follower.clone(), links.weaknesses, show),
+        Some(_) => StatusSources::Sentinel(
+            links.follower.clone(),
+            links.elections,
+            links.weaknesses,
+            show,
+        ),
     };
     let health = open(cache, hub, sources, config, registry, floors, listeners).await?;
     Ok((health, Some(links.follower)))

@@ -80,7 +80,7 @@ const CONFINED: &[(&str, &[&str])] = &[
 #[rustfmt::skip]
 const PURE: &[&str] = &[
     "model/", "config/", "backoff.rs", "near/", "sentinel/aside.rs", "sentinel/reply.rs", "sentinel/topology.rs",
-    "sentinel/topology/", "failover/machine.rs", "failover/renewal.rs", "failover/fence.rs", "failover/report.rs",
+    "sentinel/topology/", "failover/machine.rs", "failover/renewal.rs", "failover/fence.rs", "failover/report.rs", "failover/weakness.rs",
     "cache/frame.rs", "cache/layout.rs", "cache/embedded/state.rs", "inject/pod.rs",
 ];
 

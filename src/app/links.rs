@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use crate::cache::{Canary, Coherence, Flight, Journal, Remote, Writing, canary_key};
 use crate::config::{Config, Credentials, RedisConfig, SentinelConfig, Tls};
 use crate::dial::{Access, SecretFiles, Secrets};
-use crate::failover::{self, Following};
+use crate::failover::{self, Examiner, Following, Weakness};
 use crate::invalidation::{self, Directory, Hub, HubLimits, Intake};
 use crate::model::{Cause, Fault, Master, Signal};
 use crate::near::{Capacity, Near};
@@ -30,6 +30,7 @@ pub(super) struct Links {
     pub(super) coherence: Coherence,
     pub(super) follower: watch::Receiver<failover::Status>,
     pub(super) elections: watch::Receiver<Election>,
+    pub(super) weaknesses: watch::Receiver<Arc<[Weakness]>>,
 }
 
 pub(super) fn links(
@@ -86,6 +87,9 @@ pub(super) fn links(
         metrics: registry.register(failover::Metrics::register),
     };
     let (follower, passage) = registry.register(|| failover::start(following, &floors.links));
+    let (lane, elected) = (passage.lane().clone(), elections.clone());
+    let (examiner, weaknesses) = registry.register(|| Examiner::new(lane, elected, config.fence));
+    floors.links.spawn("examiner", examiner.run());
     let writing = Writing {
         passage,
         journal,
@@ -100,6 +104,7 @@ pub(super) fn links(
         coherence,
         follower,
         elections,
+        weaknesses,
     })
 }
 

@@ -94,6 +94,8 @@ pub enum Command {
     },
     /// Show what a running vedetta sees
     Status,
+    /// Show what happened to the master: when it was noticed, how long it took, what became of calls and writes
+    FailoverReport,
     /// Exit with 0 if a vedetta serves, for exec probes; with --service, if that service does
     Health {
         /// For example vedetta.v1.Cache: has a writable master

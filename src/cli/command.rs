@@ -19,6 +19,7 @@ use super::arguments::{Arguments, Command, Output, Put};
 use super::client::{ConnectError, LARGEST_MESSAGE, address, connect};
 use super::effective::Environment;
 use super::exit::{Exit, print, tell};
+use super::failovers;
 use super::show;
 use super::watch;
 
@@ -84,7 +85,8 @@ async fn perform(arguments: &Arguments, environment: &Environment) -> Result<Ans
         Command::Put(put) => session.put(put).await,
         Command::Evict { cache, keys } => session.evict(cache, keys).await,
         Command::Clear { cache } => session.clear(cache).await,
-        Command::Status => session.status().await,
+        Command::Status => session.status(show::status_object, show::status_text).await,
+        Command::FailoverReport => session.status(failovers::object, failovers::text).await,
         Command::Health { service } => session.health(service).await,
         // These have been dealt with.
         Command::Serve(_) | Command::CheckConfig(_) | Command::Watch { .. } => {
@@ -262,14 +264,18 @@ impl Session<'_> {
         Ok(Answer::new(Exit::Done, ""))
     }
 
-    async fn status(&self) -> Result<Answer, Failure> {
+    async fn status(
+        &self,
+        object: fn(&v1::GetStatusResponse) -> serde_json::Value,
+        text: fn(&v1::GetStatusResponse) -> String,
+    ) -> Result<Answer, Failure> {
         let request = self.request(v1::GetStatusRequest {});
         let mut client = StatusClient::new(self.channel.clone());
         let status = client.get_status(request).await?.into_inner();
         let text = if self.json() {
-            show::json(&show::status_object(&status))
+            show::json(&object(&status))
         } else {
-            show::status_text(&status)
+            text(&status)
         };
         Ok(Answer::new(Exit::Done, text))
     }

@@ -12,6 +12,7 @@ mod client;
 mod command;
 mod effective;
 mod exit;
+mod failovers;
 mod show;
 mod watch;
 

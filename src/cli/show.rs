@@ -58,7 +58,7 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn seconds(duration: &prost_types::Duration) -> f64 {
+pub(super) fn seconds(duration: &prost_types::Duration) -> f64 {
     duration.seconds as f64 + f64::from(duration.nanos) / 1e9
 }
 
@@ -100,6 +100,16 @@ pub(super) fn status_object(status: &v1::GetStatusResponse) -> Value {
             "lease_remaining_seconds": near.lease_remaining.as_ref().map(seconds),
             "rejected_fills": near.rejected_fills,
         })),
+        "fence": status.fence.as_ref().map(|fence| json!({
+            "open": fence.open,
+            "reason": fence.reason,
+            "detail": fence.detail,
+        })),
+        "weaknesses": status.weaknesses.iter().map(|weakness| json!({
+            "name": weakness.name,
+            "detail": weakness.detail,
+            "remedy": weakness.remedy,
+        })).collect::<Vec<_>>(),
         "embedded": status.embedded.as_ref().map(|embedded| json!({
             "entries": embedded.entries,
             "weight_bytes": embedded.weight_bytes,
@@ -140,8 +150,15 @@ fn write_status(text: &mut String, status: &v1::GetStatusResponse) -> std::fmt::
     if let Some(near) = &status.near {
         write_near(text, near)?;
     }
+    if let Some(fence) = status.fence.as_ref().filter(|fence| !fence.open) {
+        writeln!(text, "writes     held: {}", fence.detail)?;
+    }
     for view in &status.sentinels {
         write_sentinel(text, view)?;
+    }
+    for weakness in &status.weaknesses {
+        let (name, detail) = (&weakness.name, &weakness.detail);
+        writeln!(text, "weakness   {name}: {detail}; {}", weakness.remedy)?;
     }
     let missing: Vec<&str> = status
         .capabilities

@@ -10,6 +10,7 @@
 //! Not here: what a call does with its session (`cache`).
 
 mod chronicle;
+mod examiner;
 mod fence;
 mod machine;
 mod meanwhile;
@@ -20,8 +21,10 @@ mod renewal;
 mod report;
 mod shown;
 mod task;
+mod weakness;
 
 pub use chronicle::Proven;
+pub use examiner::Examiner;
 pub use fence::Shut;
 pub use machine::Phase;
 #[cfg(test)]
@@ -32,3 +35,4 @@ pub use passage::{Bounds, Passage, Patience};
 pub use reconcile::{Nothing, Reconcile, Reconciled, Reconciling};
 pub use report::{Kind, Report};
 pub use task::{Follower, Following, Status, start};
+pub use weakness::Weakness;

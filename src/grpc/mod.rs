@@ -19,6 +19,7 @@ mod later;
 mod limit;
 mod metrics;
 mod server;
+mod show_failover;
 mod socket;
 mod status;
 mod status_service;

@@ -8,7 +8,7 @@ use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status};
 
 use crate::config::{Limits, Profile};
-use crate::failover::{self, Phase};
+use crate::failover::{self, Phase, Weakness};
 use crate::model::Moment;
 use crate::near::Figures;
 use crate::proto::v1;
@@ -18,6 +18,7 @@ use crate::sentinel::{Election, SentinelView};
 use super::capability;
 use super::convert::{duration, timestamp};
 use super::metrics::{Method, Metrics, Outcome};
+use super::show_failover;
 use super::status::missing;
 
 /// Where the answers come from.
@@ -26,14 +27,18 @@ pub enum Sources {
     /// The embedded store: how full it is.
     Embedded(Arc<dyn Fn() -> answer::Embedded + Send + Sync>),
     /// One Redis.
-    Redis(watch::Receiver<failover::Status>, ShowNear),
+    Redis(watch::Receiver<failover::Status>, Weaknesses, ShowNear),
     /// The master of a Sentinel set.
     Sentinel(
         watch::Receiver<failover::Status>,
         watch::Receiver<Election>,
+        Weaknesses,
         ShowNear,
     ),
 }
+
+/// What was found to weaken the promises.
+pub type Weaknesses = watch::Receiver<Arc<[Weakness]>>;
 
 /// Tells how the near cache stands.
 pub type ShowNear = Arc<dyn Fn() -> answer::Near + Send + Sync>;
@@ -78,15 +83,15 @@ impl StatusService {
                 status.store = answer::Store::Embedded.into();
                 status.embedded = Some(figures());
             }
-            Sources::Redis(follower, near) => {
+            Sources::Redis(follower, weaknesses, near) => {
                 status.store = answer::Store::Redis.into();
-                status.master = Some(master(&follower.borrow()));
                 status.near = Some(near());
+                past(&mut status, &follower.borrow(), weaknesses);
             }
-            Sources::Sentinel(follower, election, near) => {
+            Sources::Sentinel(follower, election, weaknesses, near) => {
                 status.store = answer::Store::Sentinel.into();
                 status.near = Some(near());
-                status.master = Some(master(&follower.borrow()));
+                past(&mut status, &follower.borrow(), weaknesses);
                 status.sentinels = election.borrow().views.iter().map(sentinel).collect();
             }
         }
@@ -107,6 +112,15 @@ pub fn near(figures: &Figures, base: Option<Moment>, bound: Duration, now: Momen
             .map(duration),
         rejected_fills: figures.rejected,
     }
+}
+
+/// The master, and what happened to it.
+fn past(shown: &mut v1::GetStatusResponse, status: &failover::Status, weaknesses: &Weaknesses) {
+    shown.master = Some(master(status));
+    shown.fence = Some(show_failover::fence(status));
+    shown.failovers = status.reports.iter().map(show_failover::report).collect();
+    let found = weaknesses.borrow();
+    shown.weaknesses = found.iter().map(show_failover::weakness).collect();
 }
 
 fn limits(limits: &Limits) -> answer::Limits {

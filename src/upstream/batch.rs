@@ -42,13 +42,15 @@ pub enum Operation {
     Reconcile,
     /// Copies waited for.
     Wait,
+    /// The configuration of the node read.
+    Survey,
     /// The canary is read, written, or looked for losses with.
     Canary,
 }
 
 impl Operation {
     /// Every operation, for registering metrics.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Get,
         Self::Put,
         Self::Evict,
@@ -62,6 +64,7 @@ impl Operation {
         Self::Increment,
         Self::Reconcile,
         Self::Wait,
+        Self::Survey,
     ];
 
     /// The label.
@@ -80,6 +83,7 @@ impl Operation {
             Self::Increment => "increment",
             Self::Reconcile => "reconcile",
             Self::Wait => "wait",
+            Self::Survey => "survey",
         }
     }
 }

@@ -17,6 +17,7 @@ mod lane;
 mod metrics;
 mod session;
 mod succession;
+mod survey;
 mod tracker;
 mod traffic;
 
@@ -25,4 +26,5 @@ pub use batch::{Batch, Effect, Operation, Reply, Script};
 pub use lane::{Lane, LaneWriter, lane};
 pub use metrics::Metrics;
 pub use session::{Ended, Session, SessionSettings};
+pub use survey::NodeConfig;
 pub use tracker::{Tracker, Untracked};

@@ -188,10 +188,14 @@ fn a_sentinel_that_missed_the_failover_is_not_believed() {
     };
     views(&client, "only the sleeper answers", alone);
     // One that knows nothing else and lists nobody else does not believe it either.
-    let (_late, late) = follow(&[sleeper], "majority");
+    let (late_vedetta, late) = follow(&[sleeper], "majority");
     views(&late, "only the sleeper answers", alone);
+    // Calls wait for a master until their own deadline.
+    let mut impatient = Client::connect(late_vedetta.api());
+    impatient.timeout = Duration::from_millis(500);
     assert_eq!(
-        late.put(CACHE, "k", "lost")
+        impatient
+            .put(CACHE, "k", "lost")
             .expect_err("no majority")
             .reason,
         "NO_MAJORITY"
