@@ -13,6 +13,14 @@ fn vedetta(address: &str, arguments: &[&str]) -> Output {
         .expect("vedetta")
 }
 
+/// What happened to the master, as an operator sees it.
+pub(crate) fn report(server: &Vedetta) -> String {
+    let address = format!("http://{}", server.api());
+    let output = vedetta(&address, &["failover-report"]);
+    assert_eq!(code(&output), 0, "{output:?}");
+    out(&output)
+}
+
 fn out(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }

@@ -25,5 +25,6 @@ mod sentinels;
 mod startup;
 mod succession;
 mod support;
+mod switchover;
 mod tls;
 mod watch;

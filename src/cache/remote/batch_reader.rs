@@ -172,20 +172,20 @@ impl Core {
         keys: &[Key],
         read: &Read,
     ) -> Result<Items<Lookup>, Fault> {
-        let session = self.session_for(read.deadline, keys.len()).await?;
-        if !read.is_of(&session) {
-            return Err(other_lineage());
-        }
         if let Some(key) = keys.first() {
             let entry = self.layout.entry(cache, key);
             self.coherence.directory.note(&entry, cache);
         }
-        let sent = clock::now();
-        let seen = self.read_many(&session, cache, keys, read.budget).await?;
-        Ok(seen
-            .into_iter()
-            .map(|seen| Ok(self.answer(&session, sent, seen?)))
-            .collect())
+        self.retrieve(read.deadline, keys.len(), |session| async move {
+            if !read.is_of(&session) {
+                return Err(other_lineage());
+            }
+            let sent = clock::now();
+            let seen = self.read_many(&session, cache, keys, read.budget).await?;
+            let answer = |seen: Result<Seen, Fault>| Ok(self.answer(&session, sent, seen?));
+            Ok(seen.into_iter().map(answer).collect())
+        })
+        .await
     }
 }
 

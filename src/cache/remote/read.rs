@@ -12,9 +12,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use crate::clock;
 use crate::config::Encoding;
-use crate::model::{CacheId, Cause, Fault, Hit, Key, Lookup, TtlLookup};
+use crate::model::{CacheId, Cause, Fault, Key, TtlLookup};
 use crate::near::{Found, Held, Mark};
 use crate::upstream::{Batch, Effect, Operation, Reply, Session};
 
@@ -269,16 +268,15 @@ impl Core {
         key: &Key,
         deadline: Option<Instant>,
     ) -> Result<TtlLookup, Fault> {
-        let weight = key.as_bytes().len();
-        let session = self.session_for(deadline, weight).await?;
         let place = self.place(cache, self.layout.entry(cache, key));
         self.coherence.directory.note(&place.entry, cache);
-        let sent = clock::now();
-        let seen = self.read_alone(&session, &place).await?;
-        Ok(match self.answer(&session, sent, seen) {
-            Lookup::Miss(_) => TtlLookup::Miss,
-            Lookup::Hit(Hit { ttl: None, .. }) => TtlLookup::Never,
-            Lookup::Hit(Hit { ttl: Some(ttl), .. }) => TtlLookup::Remaining(ttl),
+        let place = &place;
+        let attempt = |session: Arc<Session>| async move { self.read_alone(&session, place).await };
+        let seen = self.retrieve(deadline, place.entry.len(), attempt).await?;
+        Ok(match (seen.found, seen.ttl) {
+            (Found::Absent, _) => TtlLookup::Miss,
+            (Found::Present(..), None) => TtlLookup::Never,
+            (Found::Present(..), Some(ttl)) => TtlLookup::Remaining(ttl),
         })
     }
 }

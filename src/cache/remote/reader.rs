@@ -110,7 +110,9 @@ impl Core {
     ) -> Result<(), Fault> {
         let stands = |session: &Arc<Session>| session.generation() == generation;
         let same = self.lane.session().is_ok_and(|session| stands(&session));
-        if same || !passes(&fault) || Instant::now() >= terms.until {
+        // A node that does not answer is asked until its session has ended, and then the next one is.
+        let refused = same && fault.cause != Cause::RedisUnreachable;
+        if refused || !passes(&fault) || Instant::now() >= terms.until {
             return Err(fault);
         }
         let again = Instant::now() + backoff.next_delay();
@@ -262,16 +264,44 @@ impl Core {
         key: &Key,
         read: &Read,
     ) -> Result<Lookup, Fault> {
-        let weight = key.as_bytes().len();
-        let session = self.session_for(read.deadline, weight).await?;
-        if !read.is_of(&session) {
-            return Err(other_lineage());
-        }
         let place = self.place(cache, self.layout.entry(cache, key));
         self.coherence.directory.note(&place.entry, cache);
-        let sent = clock::now();
-        let seen = self.read_alone(&session, &place).await?;
-        Ok(self.answer(&session, sent, seen))
+        let place = &place;
+        self.retrieve(read.deadline, place.entry.len(), |session| async move {
+            if !read.is_of(&session) {
+                return Err(other_lineage());
+            }
+            let sent = clock::now();
+            let seen = self.read_alone(&session, place).await?;
+            Ok(self.answer(&session, sent, seen))
+        })
+        .await
+    }
+
+    /// Attempts a read for one call until it is answered, or its time is over.
+    pub(super) async fn retrieve<T, F>(
+        &self,
+        deadline: Option<Instant>,
+        weight: usize,
+        attempt: impl Fn(Arc<Session>) -> F + Send,
+    ) -> Result<T, Fault>
+    where
+        F: Future<Output = Result<T, Fault>> + Send,
+    {
+        let until = self.passage.until(deadline.map(before_deadline));
+        let mut backoff = Backoff::new();
+        loop {
+            let session = self.session_for(deadline, weight).await?;
+            let fault = match attempt(session).await {
+                Ok(found) => return Ok(found),
+                Err(fault) => fault,
+            };
+            let again = Instant::now() + backoff.next_delay();
+            if !passes(&fault) || again >= until {
+                return Err(fault);
+            }
+            tokio::time::sleep_until(again).await;
+        }
     }
 
     /// What a read asks for; `None` if it goes past the near cache.
@@ -281,7 +311,7 @@ impl Core {
     }
 
     /// A session, once there is one.
-    pub(super) async fn session_for(
+    async fn session_for(
         &self,
         deadline: Option<Instant>,
         weight: usize,

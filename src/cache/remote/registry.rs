@@ -4,13 +4,14 @@
 //! it (eviction, FLUSHALL, a failover) without telling us.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::model::{CacheId, CacheName, Cause, Fault, Tenant};
-use crate::upstream::{Batch, Effect, Operation, Reply};
+use crate::upstream::{Batch, Effect, Operation, Reply, Session};
 
 use super::{Core, strange};
 
@@ -59,10 +60,14 @@ impl Core {
         tenant: &Tenant,
         deadline: Option<Instant>,
     ) -> Result<Vec<CacheId>, Fault> {
-        let mut batch = Batch::new(Operation::List, Effect::Read);
-        batch.command("SMEMBERS", &[&self.layout.registry(tenant)]);
-        let session = self.session_for(deadline, 0).await?;
-        let members = match self.send(&session, batch).await?.into_iter().next() {
+        let registry = &self.layout.registry(tenant);
+        let attempt = |session: Arc<Session>| async move {
+            let mut batch = Batch::new(Operation::List, Effect::Read);
+            batch.command("SMEMBERS", &[registry]);
+            self.send(&session, batch).await
+        };
+        let replies = self.retrieve(deadline, 0, attempt).await?;
+        let members = match replies.into_iter().next() {
             Some(Reply::Array(members)) => members,
             reply => return Err(reply.map_or_else(no_reply, strange)),
         };

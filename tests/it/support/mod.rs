@@ -26,6 +26,6 @@ pub(crate) use ports::free_address;
 pub(crate) use proxy::Proxy;
 pub(crate) use redis::{Redis, RedisOptions};
 pub(crate) use resp::{Connection, Reply};
-pub(crate) use sentinel_set::{SentinelOptions, SentinelSet};
+pub(crate) use sentinel_set::{MASTER, SentinelOptions, SentinelSet};
 pub(crate) use tls::{Authority, Pair, TlsServer};
 pub(crate) use vedetta::{Vedetta, binary};

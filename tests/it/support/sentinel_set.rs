@@ -20,7 +20,7 @@ use super::switches::Switches;
 use super::tls::TlsServer;
 use super::wait;
 
-const MASTER: &str = "mymaster";
+pub(crate) const MASTER: &str = "mymaster";
 /// The Sentinels greet each other every two seconds and ask each node for its replicas every ten. If the machine stood
 /// still for two seconds they do not act for thirty.
 const KNOWN_WITHIN: Duration = Duration::from_secs(45);
