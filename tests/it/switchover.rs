@@ -51,7 +51,7 @@ fn rounds() -> usize {
     if std::env::var_os("VEDETTA_LONG").is_some() {
         20
     } else {
-        2
+        1
     }
 }
 

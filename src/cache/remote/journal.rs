@@ -8,9 +8,10 @@
 //! Invariants: bounded; what no longer fits is remembered by the name of its cache, which is then cleared as a whole.
 //! A write is noted before it is answered. Not held back by the fence: nobody else uses the session yet.
 //!
-//! Not here: which writes a node has (`model::History`), the comparison itself (`scripts/reconcile.lua`).
+//! Not here: what is remembered (`notes`), which writes a node has (`model::History`), the comparison itself (`scripts/reconcile.lua`).
 
-use std::collections::{HashMap, HashSet};
+mod notes;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,21 +22,14 @@ use tokio::sync::mpsc;
 use crate::clock;
 use crate::failover::{Reconcile, Reconciled, Reconciling};
 use crate::invalidation::{Event, Hub};
-use crate::model::{CacheId, Cause, Fault, History, Moment, Place, Version};
+use crate::model::{CacheId, Cause, Fault, Place};
 use crate::upstream::{Batch, Effect, Operation, Reply, Session};
 
 use super::super::layout::Layout;
 use super::scripts::Scripts;
 use super::{new_stamp, strange};
-
-/// How long a write is remembered, at least; at most twice that.
-const KEPT: Duration = Duration::from_secs(30);
-
-/// Most writes remembered at a time, in each of two halves; about 200 bytes each, and their keys.
-const NOTES: usize = 32_768;
-
-/// Most bytes of keys, in each half.
-const KEY_BYTES: usize = 8 << 20;
+pub(super) use notes::Wrote;
+use notes::{Clear, Halves, Note};
 
 /// Entries that are compared in one step, so that no step blocks Redis for long.
 const STEP: usize = 256;
@@ -45,47 +39,6 @@ const LIMIT: Duration = Duration::from_secs(5);
 
 /// Raw caches whose clear is waiting to be done again.
 const CLEARS: usize = 1024;
-
-/// What was written to an entry.
-#[derive(Debug, Clone)]
-pub(super) enum Wrote {
-    /// A value of that version.
-    Value(Version),
-    /// Nothing is left; made as the version of a write at that time would have been.
-    Removal(Version),
-}
-
-#[derive(Debug, Clone)]
-struct Note {
-    cache: CacheId,
-    wrote: Wrote,
-    framed: bool,
-    /// Where in the history it is.
-    place: Place,
-}
-
-/// The clear of a cache.
-#[derive(Debug, Clone)]
-struct Clear {
-    /// The new stamp; `None` in raw caches, and where single writes have been forgotten.
-    stamp: Option<Bytes>,
-    framed: bool,
-    place: Place,
-}
-
-#[derive(Debug, Default)]
-struct Half {
-    entries: HashMap<Bytes, Note>,
-    key_bytes: usize,
-    clears: HashMap<CacheId, Clear>,
-}
-
-#[derive(Debug, Default)]
-struct Halves {
-    current: Half,
-    before: Half,
-    since: Option<Moment>,
-}
 
 /// Remembers, and reconciles.
 #[derive(Debug)]
@@ -100,76 +53,6 @@ pub struct Journal {
 
 /// The clears of raw caches that a journal asks for.
 pub(super) type Again = mpsc::Receiver<CacheId>;
-
-impl Halves {
-    /// The half to write to, which was begun no longer ago than [`KEPT`].
-    fn half(&mut self, now: Moment) -> &mut Half {
-        let since = *self.since.get_or_insert(now);
-        if now.since(since) >= KEPT {
-            self.before = std::mem::take(&mut self.current);
-            self.since = Some(now);
-            // Nothing was written for long enough to forget both.
-            if now.since(since) >= KEPT * 2 {
-                self.before = Half::default();
-            }
-        }
-        &mut self.current
-    }
-
-    fn note(&mut self, entry: &Bytes, note: Note, now: Moment) {
-        let half = self.half(now);
-        let new = !half.entries.contains_key(entry);
-        if new && (half.entries.len() >= NOTES || half.key_bytes + entry.len() > KEY_BYTES) {
-            half.clear(
-                note.cache,
-                Clear {
-                    stamp: None,
-                    framed: note.framed,
-                    place: note.place,
-                },
-            );
-            return;
-        }
-        if new {
-            half.key_bytes += entry.len();
-        }
-        half.entries.insert(entry.clone(), note);
-    }
-
-    /// The latest notes about what that node does not provably have.
-    fn unproven(&mut self, history: &History, now: Moment) -> Unproven {
-        self.half(now);
-        let mut found = Unproven::default();
-        let mut seen = HashSet::new();
-        for half in [&self.current, &self.before] {
-            for (entry, note) in &half.entries {
-                if seen.insert(entry.clone()) && history.may_miss(note.place) {
-                    found.entries.push((entry.clone(), note.clone()));
-                }
-            }
-            for (cache, clear) in &half.clears {
-                if history.may_miss(clear.place)
-                    && !found.clears.iter().any(|(known, _)| known == cache)
-                {
-                    found.clears.push((cache.clone(), clear.clone()));
-                }
-            }
-        }
-        found
-    }
-}
-
-#[derive(Debug, Default)]
-struct Unproven {
-    entries: Vec<(Bytes, Note)>,
-    clears: Vec<(CacheId, Clear)>,
-}
-
-impl Half {
-    fn clear(&mut self, cache: CacheId, clear: Clear) {
-        self.clears.insert(cache, clear);
-    }
-}
 
 impl Journal {
     /// An empty one.
@@ -199,6 +82,8 @@ impl Journal {
             wrote,
             framed,
             place,
+            acknowledged: place.offset.is_some(),
+            number: 0,
         };
         self.halves.lock().note(entry, note, clock::now());
     }
@@ -209,9 +94,10 @@ impl Journal {
             framed: stamp.is_some(),
             stamp,
             place,
+            acknowledged: place.offset.is_some(),
+            number: 0,
         };
-        let mut halves = self.halves.lock();
-        halves.half(clock::now()).clear(cache.clone(), clear);
+        self.halves.lock().clear(cache, clear, clock::now());
     }
 
     async fn compare(&self, session: &Arc<Session>) -> Result<Reconciled, Fault> {
@@ -228,6 +114,13 @@ impl Journal {
         }
         for (cache, clear) in &unproven.clears {
             self.clear_again(session, cache, clear, &mut found).await?;
+        }
+        let mut behind = Batch::new(Operation::Reconcile, Effect::Read);
+        behind.with_offset();
+        let role = session.execute_here(&behind).await?.pop();
+        if let Some(token) = role.and_then(|role| session.token(&role)) {
+            let mut halves = self.halves.lock();
+            halves.reconciled(session.history(), token.offset, unproven.count);
         }
         Ok(found)
     }
@@ -256,7 +149,7 @@ impl Journal {
             return Err(strange(reply.unwrap_or(Reply::Nil)));
         };
         for ((_, note), state) in step.iter().zip(states.iter()) {
-            let acknowledged = note.place.offset.is_some();
+            let acknowledged = note.acknowledged;
             let gone = match (state, &note.wrote) {
                 // An older value was there, and has been removed.
                 (b'o', _) => {
@@ -306,7 +199,7 @@ impl Journal {
                 reply => return Err(strange(reply.unwrap_or(Reply::Nil))),
             }
         }
-        if clear.place.offset.is_some() {
+        if clear.acknowledged {
             found.lost += 1;
             if !found.caches.contains(cache) {
                 found.caches.push(cache.clone());
