@@ -90,7 +90,8 @@ fn go(set: &mut SentinelSet, kind: Kind, load: &Load) -> Round {
         Kind::Manual => {}
     }
     wait::until("the old master is a replica", HEALED_WITHIN, || {
-        let role = set.redis_cli(old, &["ROLE"]);
+        // Whoever asks while it is demoted is disconnected.
+        let role = set.redis(old).ask(&["ROLE"])?.to_string();
         let in_step = role.starts_with("slave") && role.contains("connected");
         in_step.then_some(()).ok_or(role)
     });

@@ -5,7 +5,7 @@
 //!
 //! Not here: clocks, and comparing (`journal`).
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -120,19 +120,24 @@ impl Halves {
             count: self.count,
             ..Unproven::default()
         };
-        let mut seen = HashSet::new();
-        for half in [&self.current, &self.before] {
-            for (entry, note) in &half.entries {
-                if seen.insert(entry.clone()) && history.may_miss(note.place) {
-                    found.entries.push((entry.clone(), note.clone()));
-                }
+        for (entry, note) in &self.current.entries {
+            if history.may_miss(note.place) {
+                found.entries.push((entry.clone(), note.clone()));
             }
-            for (cache, clear) in &half.clears {
-                if history.may_miss(clear.place)
-                    && !found.clears.iter().any(|(known, _)| known == cache)
-                {
-                    found.clears.push((cache.clone(), clear.clone()));
-                }
+        }
+        for (entry, note) in &self.before.entries {
+            if history.may_miss(note.place) && !self.current.entries.contains_key(entry) {
+                found.entries.push((entry.clone(), note.clone()));
+            }
+        }
+        for (cache, clear) in &self.current.clears {
+            if history.may_miss(clear.place) {
+                found.clears.push((cache.clone(), clear.clone()));
+            }
+        }
+        for (cache, clear) in &self.before.clears {
+            if history.may_miss(clear.place) && !self.current.clears.contains_key(cache) {
+                found.clears.push((cache.clone(), clear.clone()));
             }
         }
         found
@@ -252,7 +257,7 @@ mod tests {
         assert_eq!(missed(&mut halves, &promoted("c", "b", 50), at(2)), [""; 0]);
         assert_eq!(
             missed(&mut halves, &promoted("d", "b", 15), at(2)),
-            ["doubt", "lost"]
+            ["doubt", "late", "lost"]
         );
         // e comes from a itself, past b.
         assert_eq!(
