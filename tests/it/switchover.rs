@@ -71,19 +71,37 @@ fn go(set: &mut SentinelSet, kind: Kind, load: &Load) -> Round {
     let switches = set.watch_switches();
     let observer = Observer::start(&set.sentinel_addresses());
     let old = set.master_endpoint();
-    let fault = match kind {
-        Kind::Kill9 => set.kill9_master().1,
-        Kind::Stop => {
-            set.redis(old).pause();
-            Instant::now()
-        }
-        Kind::Manual => set.sentinel_failover().1,
-    };
+    let fault = strike(set, kind);
     let majority = observer.majority_other_than(old);
     let first = wait::until("writes resume", RESUMED_WITHIN, || {
         load.first_after(majority)
     });
     let switched = switches.next(RESUMED_WITHIN).at;
+    heal(set, kind, old);
+    Round {
+        kind,
+        fault,
+        majority,
+        switched,
+        first,
+    }
+}
+
+/// Has the master go; when that was done.
+pub(crate) fn strike(set: &mut SentinelSet, kind: Kind) -> Instant {
+    match kind {
+        Kind::Kill9 => set.kill9_master().1,
+        Kind::Stop => {
+            let old = set.master_endpoint();
+            set.redis(old).pause();
+            Instant::now()
+        }
+        Kind::Manual => set.sentinel_failover().1,
+    }
+}
+
+/// Brings the node back that was master, and waits until it is a replica in step.
+pub(crate) fn heal(set: &mut SentinelSet, kind: Kind, old: SocketAddr) {
     match kind {
         Kind::Kill9 => set.redis(old).start_again(),
         Kind::Stop => set.redis(old).resume(),
@@ -95,13 +113,6 @@ fn go(set: &mut SentinelSet, kind: Kind, load: &Load) -> Round {
         let in_step = role.starts_with("slave") && role.contains("connected");
         in_step.then_some(()).ok_or(role)
     });
-    Round {
-        kind,
-        fault,
-        majority,
-        switched,
-        first,
-    }
 }
 
 /// Which of these keys the master does not have.
