@@ -214,7 +214,7 @@ async fn remote(
 ) -> Result<(Health, Serving), StartError> {
     let hub = hub(config, registry, floors);
     let links = links(redis, sentinel, config, registry, floors, hub.clone())?;
-    show_figures(links.store.clone(), floors);
+    show_figures(links.store.clone(), registry, floors);
     let cache = Arc::new(Cache::new(
         links.store,
         config.caches.clone(),

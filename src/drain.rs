@@ -55,6 +55,11 @@ impl Tasks {
         self.track(name, task)
     }
 
+    /// How many run.
+    pub fn count(&self) -> usize {
+        self.running.lock().values().sum()
+    }
+
     /// Completes when a task has panicked.
     pub async fn failed(&self) {
         self.failed.cancelled().await;

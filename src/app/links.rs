@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use metrics::{describe_gauge, gauge};
 use tokio::sync::watch;
 
 use crate::cache::{Canary, Coherence, Flight, Journal, Remote, Writing, canary_key};
@@ -163,10 +164,19 @@ fn watch_sentinels(
     sentinel::start(&watch, &floors.links, metrics, hints)
 }
 
-pub(super) fn show_figures(store: Remote, floors: &Floors) {
+pub(super) fn show_figures(store: Remote, registry: &Registry, floors: &Floors) {
+    let running = registry.register(|| {
+        describe_gauge!(
+            "vedetta_tasks",
+            "Tasks that run in this process, calls not counted"
+        );
+        gauge!("vedetta_tasks")
+    });
+    let (links, serving) = (floors.links.clone(), floors.serving.clone());
     floors.links.spawn("figures", async move {
         loop {
             store.show();
+            running.set((links.count() + serving.count()) as f64);
             tokio::time::sleep(FIGURES).await;
         }
     });

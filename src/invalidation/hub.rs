@@ -135,6 +135,8 @@ impl Hub {
 
     /// Keys changed, or may have.
     pub fn invalidated(&self, cache: CacheId, keys: Vec<Key>) {
+        // What came in a message would keep all of it in memory, values too, for as long as the record is kept.
+        let keys = keys.into_iter().map(Key::into_owned).collect();
         self.record(Event::Invalidated { cache, keys });
     }
 

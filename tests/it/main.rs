@@ -19,6 +19,7 @@ mod l0;
 mod layout;
 mod lifecycle;
 mod near;
+mod outage;
 mod outcomes;
 mod partition;
 mod python;

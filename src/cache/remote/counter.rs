@@ -31,12 +31,13 @@ impl Core {
         increment: &Increment,
         write: Write,
     ) -> Result<Written<i64>, Fault> {
-        let _own = self.own_write(cache, [increment.key.clone()]);
+        let mut own = self.own_write(cache, [increment.key.clone()]);
         let repeat = Repeat::harmless(!increment.operation_id.is_empty());
         let weight = increment.key.as_bytes().len() + increment.operation_id.len();
         let attempt = |session| self.add_once(session, cache, increment, write.durability);
         let patience = self.patience(&write, weight as u64);
-        self.persist(patience, repeat, attempt).await
+        let added = self.persist(patience, repeat, attempt).await;
+        added.inspect_err(|fault| own.failed(fault))
     }
 
     async fn add_once(

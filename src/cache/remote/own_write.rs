@@ -13,7 +13,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::invalidation::{Event, Hub};
-use crate::model::{CacheId, Key};
+use crate::model::{Applied, CacheId, Fault, Key};
 use crate::near::{Near, Slot};
 
 use super::Core;
@@ -36,6 +36,7 @@ pub(super) struct OwnClear {
     hub: Arc<Hub>,
     cache: CacheId,
     slot: Option<Arc<Slot>>,
+    changed: bool,
 }
 
 impl Core {
@@ -68,6 +69,7 @@ impl Core {
             hub: self.coherence.hub.clone(),
             cache: cache.clone(),
             near,
+            changed: true,
         };
         clear.forget();
         clear
@@ -78,6 +80,13 @@ impl OwnWrite {
     /// Which of the keys the write changed. Until that is said, all of them may have been.
     pub(super) fn changed(&mut self, changed: impl IntoIterator<Item = bool>) {
         self.changed = changed.into_iter().collect();
+    }
+
+    /// The write failed: if it was not applied, nothing has changed.
+    pub(super) fn failed(&mut self, fault: &Fault) {
+        if fault.applied == Applied::No {
+            self.changed = vec![false; self.keys.len()];
+        }
     }
 
     fn forget(&self) {
@@ -104,6 +113,11 @@ impl Drop for OwnWrite {
 }
 
 impl OwnClear {
+    /// The clear failed: if it was not applied, nothing has changed.
+    pub(super) fn failed(&mut self, fault: &Fault) {
+        self.changed = fault.applied != Applied::No;
+    }
+
     fn forget(&self) {
         if let Some(slot) = &self.slot {
             self.near.cleared(slot);
@@ -114,6 +128,8 @@ impl OwnClear {
 impl Drop for OwnClear {
     fn drop(&mut self) {
         self.forget();
-        self.hub.record(Event::Cleared(self.cache.clone()));
+        if self.changed {
+            self.hub.record(Event::Cleared(self.cache.clone()));
+        }
     }
 }

@@ -31,7 +31,8 @@ impl Core {
         let mut own = self.own_write(cache, keys.iter().cloned());
         let attempt = |session| self.remove_once(session, cache, keys, write.durability);
         let patience = self.patience(&write, weight);
-        let written = self.persist(patience, Repeat::Harmless, attempt).await?;
+        let written = self.persist(patience, Repeat::Harmless, attempt).await;
+        let written = written.inspect_err(|fault| own.failed(fault))?;
         own.changed(written.answer.iter().map(|existed| *existed != Ok(false)));
         Ok(written)
     }
@@ -83,11 +84,12 @@ impl Core {
         cache: &CacheId,
         write: Write,
     ) -> Result<Written<Option<u64>>, Fault> {
-        let _own = self.own_clear(cache);
+        let mut own = self.own_clear(cache);
         let patience = self.patience(&write, 0);
         let removed = AtomicU64::new(0);
         let attempt = |session| self.clear_once(session, cache, &removed, write.durability);
-        self.persist(patience, Repeat::Harmless, attempt).await
+        let cleared = self.persist(patience, Repeat::Harmless, attempt).await;
+        cleared.inspect_err(|fault| own.failed(fault))
     }
 
     /// `removed` is what this call has removed so far, in earlier attempts too.

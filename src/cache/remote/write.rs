@@ -39,7 +39,8 @@ impl Core {
         let mut own = self.own_write(cache, puts.iter().map(|put| put.key.clone()));
         let attempt = |session| self.write_once(session, cache, &puts, write.durability);
         let patience = self.patience(&write, weight);
-        let written = self.persist(patience, repeat, attempt).await?;
+        let written = self.persist(patience, repeat, attempt).await;
+        let written = written.inspect_err(|fault| own.failed(fault))?;
         let changed = |item: &Result<_, _>| !matches!(item, Ok(PutOutcome::NotStored(_)));
         own.changed(written.answer.iter().map(changed));
         Ok(written)
@@ -95,7 +96,8 @@ impl Core {
         self.coherence.directory.note(&entry, cache);
         let attempt = |session| self.write_if_absent_once(session, cache, &put, write.durability);
         let patience = self.patience(&write, put.weight());
-        let written = self.persist(patience, Repeat::Never, attempt).await?;
+        let written = self.persist(patience, Repeat::Never, attempt).await;
+        let written = written.inspect_err(|fault| own.failed(fault))?;
         if matches!(written.answer, IfAbsent::Existing(_)) {
             own.changed([false]);
         }
@@ -208,7 +210,8 @@ impl Core {
             truth(only(self.send(&session, batch).await?)?)
         };
         let patience = self.patience(&write, key.as_bytes().len() as u64);
-        let touched = self.persist(patience, Repeat::Harmless, attempt).await?;
+        let touched = self.persist(patience, Repeat::Harmless, attempt).await;
+        let touched = touched.inspect_err(|fault| own.failed(fault))?;
         own.changed([touched]);
         Ok(touched)
     }

@@ -22,6 +22,7 @@ mod vedetta;
 pub(crate) mod wait;
 
 pub(crate) use http::get as http_get;
+pub(crate) use node::Node;
 pub(crate) use ports::free_address;
 pub(crate) use proxy::Proxy;
 pub(crate) use redis::{Redis, RedisOptions};
