@@ -170,6 +170,8 @@ const SETTINGS: &[Setting] = &[
         "How often each Sentinel is asked, 50ms to 1s"),
     setting(Kind::Text, "sentinel.policy", "VEDETTA_SENTINEL_POLICY", "majority",
         "Whose word elects a master: `majority`, or `first+role` for a single Sentinel, which is weaker"),
+    setting(Kind::Boolean, "sentinel.discovery", "VEDETTA_SENTINEL_DISCOVERY", "true",
+        "Whether Sentinels are asked that only other Sentinels know of; `false` where their addresses lead nowhere from here"),
 
     setting(Kind::Size, "embedded.capacity", "VEDETTA_EMBEDDED_CAPACITY", "64MiB",
         "Memory of the embedded store, which serves when no Redis is configured, 1MiB to 64GiB"),

@@ -188,6 +188,7 @@ fn sentinel(draft: &mut Draft, used: bool, read_secret: ReadSecret<'_>) -> Optio
         duration(50 * MILLISECOND..=SECOND),
     );
     let policy = draft.read("sentinel.policy", policy);
+    let discovery = draft.read("sentinel.discovery", switch);
     Some(SentinelConfig {
         endpoints: endpoints?,
         master_name: master_name?,
@@ -196,6 +197,7 @@ fn sentinel(draft: &mut Draft, used: bool, read_secret: ReadSecret<'_>) -> Optio
         events: events?,
         poll_interval: poll_interval?,
         policy: policy?,
+        discovery: discovery?,
     })
 }
 

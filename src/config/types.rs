@@ -116,6 +116,8 @@ pub struct SentinelConfig {
     pub poll_interval: Duration,
     /// How many of them must agree.
     pub policy: SentinelPolicy,
+    /// Whether those are asked that only others know of. They count in either case.
+    pub discovery: bool,
 }
 
 /// How many Sentinels it takes to name a master.

@@ -174,7 +174,11 @@ impl Owner {
         let now = Instant::now().into_std();
         self.waiting.remove(&report.seat);
         self.topology.report(report.seat, report.answer, now);
-        for change in self.topology.reseat(now) {
+        let changes = match self.settings.sentinel.discovery {
+            true => self.topology.reseat(now),
+            false => Vec::new(),
+        };
+        for change in changes {
             match change {
                 SeatChange::Taken(seat, endpoint) => {
                     tracing::info!(sentinel = %endpoint, "a Sentinel is asked that others know of");
@@ -277,6 +281,7 @@ mod tests {
                 events: true,
                 poll_interval: Duration::from_millis(200),
                 policy: SentinelPolicy::Majority,
+                discovery: true,
             }),
             secrets: Secrets::fixed(Access::default()),
         };

@@ -172,7 +172,11 @@ fn old_master_lives_on(fault: Fault) {
         .map(Proxy::to)
         .collect();
     let heard: Vec<String> = ears.iter().map(|ear| ear.address().to_string()).collect();
-    let pods = start_pods(&[("REDIS_ADDRESSES", &heard.join(","))]);
+    // They must not hear the Sentinels past these ears.
+    let pods = start_pods(&[
+        ("REDIS_ADDRESSES", &heard.join(",")),
+        ("VEDETTA_SENTINEL_DISCOVERY", "false"),
+    ]);
     let writer = near::start(BOUNDS[2], &[("REDIS_ADDRESSES", &set.sentinel_list())]);
     let mut client = Client::connect(writer.api());
     client.timeout = PATIENCE;

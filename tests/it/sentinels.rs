@@ -43,6 +43,7 @@ fn watch(set: &SentinelSet, tasks: &Tasks, hints: Hints) -> watch::Receiver<Elec
             events: false,
             poll_interval: SELDOM,
             policy: SentinelPolicy::Majority,
+            discovery: true,
         }),
         secrets: Secrets::fixed(Access::default()),
     };

@@ -357,6 +357,7 @@ fn elections(
                     events: true,
                     poll_interval: bound / 4,
                     policy: SentinelPolicy::Majority,
+                    discovery: true,
                 }),
                 secrets: Secrets::fixed(Access::default()),
             };

@@ -110,6 +110,8 @@ impl Stage {
                 ("REDIS_ADDRESSES", heard.join(",")),
                 ("VEDETTA_REDIS_USERNAME", name.to_owned()),
                 ("REDIS_PASSWORD", "any".to_owned()),
+                // Past its ears it must not hear them.
+                ("VEDETTA_SENTINEL_DISCOVERY", "false".to_owned()),
             ];
             let environment: Vec<(&str, &str)> = environment
                 .iter()
