@@ -1,6 +1,6 @@
 //! The heartbeat of a session: ROLE, again and again, each only after the one before it was answered.
 //!
-//! Invariants: a session from which nothing is heard is ended within [`SILENCE_LIMIT`] and a little. A heartbeat that
+//! Invariants: a session from which nothing is heard is ended after [`SILENCE_LIMIT`]. A heartbeat that
 //! was not answered in time proves nothing and is not told.
 
 use std::time::Duration;
@@ -38,36 +38,51 @@ impl Session {
     /// Heartbeats until the session ends.
     pub async fn keep_alive(&self) {
         let mut answered = Instant::now();
-        let (mut heard, mut bytes) = (answered, self.received.bytes());
         while self.ended().is_none() {
             tokio::select! {
                 () = tokio::time::sleep(self.interval) => {}
                 _ = self.wait_ended() => return,
             }
-            let result = tokio::time::timeout(SILENCE_LIMIT, self.beat_or_alarm()).await;
-            match result {
-                Ok(Err(fault))
+            match self.beat_or_silence().await {
+                Some(Err(fault))
                     if matches!(fault.cause, Cause::NotAMaster | Cause::LineageChanged) =>
                 {
                     self.end(fault.cause, fault.detail);
                 }
-                Ok(Ok(())) => answered = Instant::now(),
+                Some(Ok(())) => answered = Instant::now(),
                 // A busy or loading node answers too.
-                Ok(Err(fault)) if matches!(fault.cause, Cause::RedisBusy | Cause::RedisLoading) => {
+                Some(Err(fault))
+                    if matches!(fault.cause, Cause::RedisBusy | Cause::RedisLoading) =>
+                {
                     answered = Instant::now();
                 }
-                Ok(Err(_)) | Err(_) => {}
+                Some(Err(_)) => {}
+                None => self.end_silent(SILENCE_LIMIT),
             }
-            // Behind a reply that takes long to arrive, a heartbeat waits for its turn.
-            let now = self.received.bytes();
-            if now != bytes {
-                (heard, bytes) = (Instant::now(), now);
+            if answered.elapsed() >= HEARTBEAT_LIMIT {
+                self.end_silent(HEARTBEAT_LIMIT);
             }
-            for (since, limit) in [(heard, SILENCE_LIMIT), (answered, HEARTBEAT_LIMIT)] {
-                if since.elapsed() >= limit {
-                    let node = &self.master.endpoint;
-                    let detail = format!("{node} has not answered for {limit:?}");
-                    self.end(Cause::RedisUnreachable, detail);
+        }
+    }
+
+    fn end_silent(&self, limit: Duration) {
+        let node = &self.master.endpoint;
+        let detail = format!("{node} has not answered for {limit:?}");
+        self.end(Cause::RedisUnreachable, detail);
+    }
+
+    /// One heartbeat; `None` when nothing at all has been heard for too long. Behind a reply that takes long to arrive,
+    /// it waits for its turn.
+    async fn beat_or_silence(&self) -> Option<Result<(), Fault>> {
+        let mut beat = std::pin::pin!(self.beat_or_alarm());
+        loop {
+            let heard = self.received.last();
+            tokio::select! {
+                beaten = beat.as_mut() => return Some(beaten),
+                () = tokio::time::sleep_until(heard + SILENCE_LIMIT) => {
+                    if self.received.last() == heard {
+                        return None;
+                    }
                 }
             }
         }

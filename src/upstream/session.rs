@@ -32,7 +32,7 @@ use super::introduction::{credentials, diagnose, handshake_fault};
 use super::metrics::Metrics;
 use super::succession::{answers_still, unanswered};
 use super::tracker::Tracker;
-use super::traffic::{Counting, Received};
+use super::traffic::{Listening, Received};
 
 /// How many batches may queue for the socket before callers wait.
 const PIPELINE_BUFFER: usize = 1024;
@@ -135,7 +135,7 @@ impl Session {
             .set_response_timeout(Some(redis.command_timeout))
             .set_pipeline_buffer_size(PIPELINE_BUFFER)
             .set_push_sender(on_push);
-        let (stream, received) = Counting::new(stream);
+        let (stream, received) = Listening::new(stream);
         let info = credentials(&access.credentials);
         let greeted = MultiplexedConnection::new_with_config(&info, stream, configuration).await;
         let (connection, driver) = match greeted {

@@ -1,4 +1,4 @@
-//! A stream that counts what it reads: a large reply on its way is a sign of life, although the heartbeat behind it
+//! A stream that notes when it read something: a large reply on its way is a sign of life, although the heartbeat behind it
 //! has to wait.
 
 use std::io;
@@ -6,38 +6,57 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Instant;
 
-/// Bytes read so far.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Received(Arc<AtomicU64>);
+/// When something was last read.
+#[derive(Debug, Clone)]
+pub(super) struct Received {
+    origin: Instant,
+    /// Nanoseconds after the origin.
+    last: Arc<AtomicU64>,
+}
 
 impl Received {
-    pub(super) fn bytes(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+    fn now() -> Self {
+        Self {
+            origin: Instant::now(),
+            last: Arc::default(),
+        }
+    }
+
+    fn note(&self) {
+        let nanos = u64::try_from(self.origin.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.last.store(nanos, Ordering::Relaxed);
+    }
+
+    /// The beginning, if nothing was read yet.
+    pub(super) fn last(&self) -> Instant {
+        self.origin + Duration::from_nanos(self.last.load(Ordering::Relaxed))
     }
 }
 
-/// Counts.
+/// Notes.
 #[derive(Debug)]
-pub(super) struct Counting<S> {
+pub(super) struct Listening<S> {
     inner: S,
     received: Received,
 }
 
-impl<S> Counting<S> {
+impl<S> Listening<S> {
     pub(super) fn new(inner: S) -> (Self, Received) {
-        let received = Received::default();
-        let counting = Self {
+        let received = Received::now();
+        let listening = Self {
             inner,
             received: received.clone(),
         };
-        (counting, received)
+        (listening, received)
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Counting<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for Listening<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -45,13 +64,14 @@ impl<S: AsyncRead + Unpin> AsyncRead for Counting<S> {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let polled = Pin::new(&mut self.inner).poll_read(cx, buffer);
-        let read = buffer.filled().len() - before;
-        self.received.0.fetch_add(read as u64, Ordering::Relaxed);
+        if buffer.filled().len() > before {
+            self.received.note();
+        }
         polled
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Counting<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Listening<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -87,11 +107,14 @@ mod tests {
 
     use super::*;
 
-    #[tokio::test]
-    async fn what_is_read_counts() {
-        let (mut counting, received) = Counting::new(&b"0123456789"[..]);
+    #[tokio::test(start_paused = true)]
+    async fn what_is_read_is_noted() {
+        let (mut listening, received) = Listening::new(&b"0123456789"[..]);
+        let began = received.last();
+        tokio::time::advance(Duration::from_secs(3)).await;
+        assert_eq!(received.last(), began);
         let mut buffer = [0; 4];
-        counting.read_exact(&mut buffer).await.expect("four bytes");
-        assert_eq!(received.bytes(), 4);
+        listening.read_exact(&mut buffer).await.expect("four bytes");
+        assert_eq!(received.last(), began + Duration::from_secs(3));
     }
 }

@@ -17,6 +17,7 @@ use tonic::{Code, Request, Status};
 use tonic_types::StatusExt;
 use vedetta::proto::v1;
 use vedetta::proto::v1::cache_client::CacheClient;
+use vedetta::proto::v1::durability::{All, Level, Replicated};
 use vedetta::proto::v1::status_client::StatusClient;
 
 /// Longer than any story waits for one call, so that a call that hangs fails its story and not the machine.
@@ -169,6 +170,55 @@ impl Client {
     pub(crate) fn put(&self, cache: &str, key: &str, value: &str) -> Result<(), Failure> {
         let value = Bytes::copy_from_slice(value.as_bytes());
         self.put_content(cache, key, v1::put_request::Content::Value(value), None)
+    }
+
+    /// A put that every replica must have within that time.
+    pub(crate) fn put_to_all(
+        &self,
+        cache: &str,
+        key: &str,
+        value: &str,
+        within: Duration,
+    ) -> Result<(), Failure> {
+        let timeout = within.try_into().ok();
+        let level = Level::All(All { timeout });
+        self.put_durably(cache, key, value, level)
+    }
+
+    /// A put that one replica must have within that time.
+    pub(crate) fn put_to_one(
+        &self,
+        cache: &str,
+        key: &str,
+        value: &str,
+        within: Duration,
+    ) -> Result<(), Failure> {
+        let timeout = within.try_into().ok();
+        let replicas = 1;
+        self.put_durably(
+            cache,
+            key,
+            value,
+            Level::Replicated(Replicated { replicas, timeout }),
+        )
+    }
+
+    fn put_durably(
+        &self,
+        cache: &str,
+        key: &str,
+        value: &str,
+        level: Level,
+    ) -> Result<(), Failure> {
+        let request = self.request(v1::PutRequest {
+            cache: cache.to_owned(),
+            tenant: self.tenant.clone(),
+            key: Bytes::copy_from_slice(key.as_bytes()),
+            content: Some(v1::put_request::Content::Value(value.to_owned().into())),
+            durability: Some(v1::Durability { level: Some(level) }),
+            ..v1::PutRequest::default()
+        });
+        self.run(self.cache().put(request)).map(|_| ())
     }
 
     pub(crate) fn put_null(&self, cache: &str, key: &str) -> Result<(), Failure> {

@@ -13,6 +13,7 @@ mod confirm;
 mod credentials;
 mod discovery;
 mod failover;
+mod faults;
 mod history;
 mod increments;
 mod l0;

@@ -18,7 +18,8 @@ use std::time::{Duration, Instant};
 
 use crate::support::{SentinelSet, Vedetta, wait};
 
-use load::{CACHE, Load, Write};
+use load::CACHE;
+pub(crate) use load::{Load, Write};
 use observer::Observer;
 use others::Other;
 use table::{Round, Table};
@@ -133,7 +134,8 @@ fn missing(set: &SentinelSet, master: SocketAddr, keys: &[String]) -> Vec<usize>
     missing
 }
 
-fn lost<'a>(set: &SentinelSet, writes: &'a [Write]) -> Vec<&'a Write> {
+/// Which acknowledged writes the master does not have.
+pub(crate) fn lost<'a>(set: &SentinelSet, writes: &'a [Write]) -> Vec<&'a Write> {
     let acknowledged: Vec<&Write> = writes.iter().filter(|write| write.acknowledged()).collect();
     let keys: Vec<String> = acknowledged
         .iter()

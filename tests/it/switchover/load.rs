@@ -30,27 +30,27 @@ const WRITERS: usize = 4;
 
 /// One write.
 #[derive(Debug, Clone)]
-pub(super) struct Write {
-    pub(super) key: String,
-    pub(super) answered: Instant,
-    pub(super) to_all: bool,
+pub(crate) struct Write {
+    pub(crate) key: String,
+    pub(crate) answered: Instant,
+    pub(crate) to_all: bool,
     /// The code and the message of a failure.
-    pub(super) result: Result<(), (Code, String)>,
+    pub(crate) result: Result<(), (Code, String)>,
 }
 
 impl Write {
-    pub(super) fn acknowledged(&self) -> bool {
+    pub(crate) fn acknowledged(&self) -> bool {
         self.result.is_ok()
     }
 
     /// Whether it failed; too few copies are no failure, because the answer says exactly that.
-    pub(super) fn failed(&self) -> bool {
+    pub(crate) fn failed(&self) -> bool {
         !matches!(&self.result, Ok(()) | Err((Code::Aborted, _)))
     }
 }
 
 /// Callers at work.
-pub(super) struct Load {
+pub(crate) struct Load {
     stop: Arc<AtomicBool>,
     writes: Arc<Mutex<Vec<Write>>>,
     reads_failed: Arc<AtomicU64>,
@@ -58,7 +58,16 @@ pub(super) struct Load {
 }
 
 impl Load {
-    pub(super) fn start(api: SocketAddr) -> Self {
+    pub(crate) fn start(api: SocketAddr) -> Self {
+        Self::start_with(api, Bytes::from_static(b"x"))
+    }
+
+    /// Values of 64 KiB, which fill the buffers of a link that says nothing any more.
+    pub(crate) fn start_large(api: SocketAddr) -> Self {
+        Self::start_with(api, Bytes::from(vec![b'x'; 64 << 10]))
+    }
+
+    fn start_with(api: SocketAddr, value: Bytes) -> Self {
         let load = Self {
             stop: Arc::default(),
             writes: Arc::default(),
@@ -82,7 +91,8 @@ impl Load {
                 for caller in 0..=WRITERS {
                     let client = CacheClient::new(channel.clone());
                     let (stop, writes) = (stop.clone(), writes.clone());
-                    callers.spawn(write(client, caller, caller == WRITERS, stop, writes));
+                    let caller = (caller, caller == WRITERS, value.clone());
+                    callers.spawn(write(client, caller, stop, writes));
                 }
                 let client = CacheClient::new(channel);
                 callers.spawn(read(client, stop.clone(), failed));
@@ -94,7 +104,7 @@ impl Load {
     }
 
     /// The first write that was acknowledged after that.
-    pub(super) fn first_after(&self, at: Instant) -> Result<Instant, String> {
+    pub(crate) fn first_after(&self, at: Instant) -> Result<Instant, String> {
         let writes = self.writes.lock();
         let after = writes
             .iter()
@@ -107,7 +117,7 @@ impl Load {
     ///
     /// # Panics
     /// If a read has failed.
-    pub(super) fn stop(&self) -> Vec<Write> {
+    pub(crate) fn stop(&self) -> Vec<Write> {
         self.stop.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.lock().take() {
             thread.join().expect("the callers");
@@ -119,8 +129,7 @@ impl Load {
 
 async fn write(
     mut client: CacheClient<Channel>,
-    caller: usize,
-    to_all: bool,
+    (caller, to_all, value): (usize, bool, Bytes),
     stop: Arc<AtomicBool>,
     writes: Arc<Mutex<Vec<Write>>>,
 ) {
@@ -138,7 +147,7 @@ async fn write(
         let mut request = tonic::Request::new(v1::PutRequest {
             cache: CACHE.to_owned(),
             key: Bytes::from(key.clone()),
-            content: Some(v1::put_request::Content::Value(Bytes::from_static(b"x"))),
+            content: Some(v1::put_request::Content::Value(value.clone())),
             durability,
             ..v1::PutRequest::default()
         });
