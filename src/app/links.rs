@@ -43,13 +43,7 @@ pub(super) fn links(
     hub: Arc<Hub>,
 ) -> Result<Links, StartError> {
     let (of_redis, of_sentinels) = secrets(redis, sentinel, registry, floors)?;
-    let coherence = Coherence {
-        near: Arc::new(Near::<Flight>::new(Capacity(config.near.capacity))),
-        hub,
-        directory: Arc::new(Directory::default()),
-        bound: config.near.staleness,
-        audit_every: config.near.audit_every as u64,
-    };
+    let coherence = coherence(config, hub);
     let canary = canary_key(&redis.prefix, rand::random());
     let intake = Arc::new(Intake::new(
         coherence.near.clone(),
@@ -107,6 +101,16 @@ pub(super) fn links(
         elections,
         weaknesses,
     })
+}
+
+fn coherence(config: &Config, hub: Arc<Hub>) -> Coherence {
+    Coherence {
+        near: Arc::new(Near::<Flight>::new(Capacity(config.near.capacity))),
+        hub,
+        directory: Arc::new(Directory::default()),
+        bound: config.near.staleness,
+        audit_every: config.near.audit_every as u64,
+    }
 }
 
 /// What the sessions notice by themselves makes every Sentinel be asked at once, and begins a report.

@@ -185,10 +185,14 @@ fn what_was_answered_counts_once_through_failovers() {
             .ok_or_else(|| format!("{done}"))
     });
     let client = Client::connect(vedetta.api());
+    judge(&client, failovers, callers.finish());
+}
+
+fn judge(client: &Client, failovers: usize, tallies: Vec<(How, Arc<Tally>)>) {
     println!(
         "{failovers} failovers; the counter is what was applied, less what Redis lost, plus what of the unknown was"
     );
-    for (how, tally) in callers.finish() {
+    for (how, tally) in tallies {
         let counter: i64 = client
             .text(CACHE, how.key)
             .and_then(|text| text.parse().ok())

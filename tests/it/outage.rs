@@ -58,7 +58,7 @@ async fn call(
     while !stop.load(Ordering::Relaxed) {
         number += 1;
         let (began, key) = (Instant::now(), Bytes::from(format!("{caller}-{number}")));
-        let result = if caller % 2 == 0 {
+        let result = if caller.is_multiple_of(2) {
             let mut request = tonic::Request::new(v1::GetRequest {
                 cache: "c".to_owned(),
                 key,
@@ -123,6 +123,19 @@ fn start(
     })
 }
 
+/// Memory and tasks, thirty times in the outage.
+#[expect(clippy::disallowed_methods, reason = "time is what is under test")]
+fn watch(vedetta: &Vedetta) -> Vec<(u64, u64)> {
+    let began = Instant::now();
+    let mut samples = Vec::new();
+    while began.elapsed() < outage() {
+        let memory = vedetta.count("process_resident_memory_bytes");
+        samples.push((memory, vedetta.count("vedetta_tasks")));
+        std::thread::sleep(outage() / 30);
+    }
+    samples
+}
+
 #[test]
 fn memory_and_tasks_stay_flat_while_everything_is_down() {
     let mut set = SentinelSet::start();
@@ -142,14 +155,7 @@ fn memory_and_tasks_stay_flat_while_everything_is_down() {
         .iter_mut()
         .for_each(crate::support::Node::kill9);
     nodes.iter().for_each(|node| set.redis(*node).kill9());
-    let began = Instant::now();
-    let mut samples: Vec<(u64, u64)> = Vec::new();
-    // Time is what is under test here.
-    while began.elapsed() < outage() {
-        let memory = vedetta.count("process_resident_memory_bytes");
-        samples.push((memory, vedetta.count("vedetta_tasks")));
-        std::thread::sleep(outage() / 30);
-    }
+    let samples = watch(&vedetta);
     let waiting = vedetta.count("vedetta_waiting_calls");
     assert!(waiting <= WAITING as u64, "{waiting} calls wait");
 

@@ -32,7 +32,7 @@ use vedetta::model::{
 use vedetta::near::{Capacity, Near};
 use vedetta::sentinel::{self, Election, Hints, WatchSettings};
 use vedetta::telemetry::Registry;
-use vedetta::upstream::{self, Alarm, SessionSettings};
+use vedetta::upstream::{self, Alarm, SessionSettings, Tracker};
 
 use crate::field::{Home, Spot};
 use crate::side::{From, Seen, Side};
@@ -103,17 +103,8 @@ impl Sidecar {
             directory,
             canary.clone(),
         ));
-        let settings = SessionSettings {
-            redis,
-            secrets: Secrets::fixed(Access::default()),
-            tasks: tasks.clone(),
-            metrics: Arc::new(registry.register(upstream::Metrics::register)),
-            slots: SLOTS,
-            tracker: intake.clone(),
-            tracking: true,
-            alarm: Alarm::silent(),
-            bound,
-        };
+        let metrics = Arc::new(registry.register(upstream::Metrics::register));
+        let settings = session_settings(redis, &tasks, metrics, intake.clone(), bound);
         let elections = elections(upstream, bound, &registry, &tasks);
         let journal = Journal::new("", hub.clone());
         let following = Following {
@@ -328,6 +319,26 @@ fn redis_config(upstream: &Upstream) -> RedisConfig {
         tls: None,
         connect_timeout: Duration::from_secs(1),
         command_timeout: Duration::from_secs(1),
+    }
+}
+
+fn session_settings(
+    redis: RedisConfig,
+    tasks: &Tasks,
+    metrics: Arc<upstream::Metrics>,
+    tracker: Arc<dyn Tracker>,
+    bound: Duration,
+) -> SessionSettings {
+    SessionSettings {
+        redis,
+        secrets: Secrets::fixed(Access::default()),
+        tasks: tasks.clone(),
+        metrics,
+        slots: SLOTS,
+        tracker,
+        tracking: true,
+        alarm: Alarm::silent(),
+        bound,
     }
 }
 

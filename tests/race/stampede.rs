@@ -68,6 +68,34 @@ async fn until_near(sidecar: &Sidecar, spot: &Spot) {
     }
 }
 
+/// Callers of each sidecar; each tells how many of its reads failed.
+fn start_readers(
+    sidecars: &[Arc<Sidecar>],
+    spots: &[Arc<Spot>],
+    stop: &CancellationToken,
+) -> JoinSet<u64> {
+    let mut readers = JoinSet::new();
+    for sidecar in sidecars {
+        for reader in 0..READERS {
+            let (sidecar, spots, stop) = (sidecar.clone(), spots.to_vec(), stop.clone());
+            readers.spawn(async move {
+                let mut failed = 0_u64;
+                let mut number = reader;
+                while !stop.is_cancelled() {
+                    number += 1;
+                    let spot = &spots[number % KEYS];
+                    let read = sidecar.read(spot, Consistency::Fresh(None), PATIENCE);
+                    failed += u64::from(read.await.is_err());
+                    // A page is rendered between two reads.
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                failed
+            });
+        }
+    }
+    readers
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fifty_sidecars_do_not_stampede() {
     let mut set = block_in_place(SentinelSet::start);
@@ -85,25 +113,7 @@ async fn fifty_sidecars_do_not_stampede() {
         written.expect("a master");
     }
     let stop = CancellationToken::new();
-    let mut readers = JoinSet::new();
-    for sidecar in &sidecars {
-        for reader in 0..READERS {
-            let (sidecar, spots, stop) = (sidecar.clone(), spots.clone(), stop.clone());
-            readers.spawn(async move {
-                let mut failed = 0_u64;
-                let mut number = reader;
-                while !stop.is_cancelled() {
-                    number += 1;
-                    let spot = &spots[number % KEYS];
-                    let read = sidecar.read(spot, Consistency::Fresh(None), PATIENCE);
-                    failed += u64::from(read.await.is_err());
-                    // A page is rendered between two reads.
-                    tokio::time::sleep(Duration::from_millis(20)).await;
-                }
-                failed
-            });
-        }
-    }
+    let readers = start_readers(&sidecars, &spots, &stop);
     let old = set.master_endpoint();
     let before: Vec<(SocketAddr, u64, u64)> = set
         .redis_addresses()

@@ -1,7 +1,7 @@
 //! Asks every Sentinel who is master, every few milliseconds, and notes when a majority says that it is another one.
 
 use std::net::SocketAddr;
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 use crate::support::{Connection, MASTER, Reply};
@@ -29,22 +29,7 @@ impl Observer {
         let (sender, words) = channel();
         for (sentinel, address) in sentinels.iter().copied().enumerate() {
             let sender = sender.clone();
-            std::thread::spawn(move || {
-                let mut connection = Connection::open(address, None).expect("a Sentinel");
-                let question = ["SENTINEL", "GET-MASTER-ADDR-BY-NAME", MASTER];
-                while let Ok(Reply::Many(parts)) = connection.call(&question) {
-                    let parts: Vec<String> = parts.iter().map(ToString::to_string).collect();
-                    let word = Word {
-                        sentinel,
-                        master: parts.join(":"),
-                        at: Instant::now(),
-                    };
-                    if sender.send(word).is_err() {
-                        return;
-                    }
-                    std::thread::sleep(PAUSE);
-                }
-            });
+            std::thread::spawn(move || ask(sentinel, address, &sender));
         }
         Self {
             words,
@@ -65,5 +50,27 @@ impl Observer {
                 return word.at;
             }
         }
+    }
+}
+
+/// Asks one of them, until nobody listens any more.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this thread has nothing else to do"
+)]
+fn ask(sentinel: usize, address: SocketAddr, sender: &Sender<Word>) {
+    let mut connection = Connection::open(address, None).expect("a Sentinel");
+    let question = ["SENTINEL", "GET-MASTER-ADDR-BY-NAME", MASTER];
+    while let Ok(Reply::Many(parts)) = connection.call(&question) {
+        let parts: Vec<String> = parts.iter().map(ToString::to_string).collect();
+        let word = Word {
+            sentinel,
+            master: parts.join(":"),
+            at: Instant::now(),
+        };
+        if sender.send(word).is_err() {
+            return;
+        }
+        std::thread::sleep(PAUSE);
     }
 }
