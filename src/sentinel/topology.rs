@@ -51,6 +51,8 @@ pub struct SentinelView {
     pub agrees: bool,
     /// Whether it alone finds the master objectively down, for so long that this is ignored.
     pub overruled: bool,
+    /// Why it disputed the elected master when it last answered, and when that was.
+    disputed: Option<(Dispute, Instant)>,
     times: seats::Times,
 }
 
@@ -84,6 +86,7 @@ pub struct Topology {
     /// Since when some Sentinel knows of a later epoch than the elected one.
     ahead: Option<Instant>,
     conflict: Option<Conflict>,
+    replicas: usize,
 }
 
 impl Topology {
@@ -102,6 +105,7 @@ impl Topology {
             known: None,
             ahead: None,
             conflict: None,
+            replicas: 0,
         }
     }
 
@@ -130,6 +134,7 @@ impl Topology {
             self.begin_again();
         }
         self.overrule(now);
+        self.remember(now);
         self.look_ahead(now);
         let agreed = result.as_ref().ok().or(self.elected.as_ref()).cloned();
         for view in &mut self.views {
@@ -168,8 +173,11 @@ impl Topology {
     pub fn hold(&self) -> Option<Hold> {
         let elected = self.elected.as_ref()?;
         self.views.iter().find_map(|view| {
-            let answer = view.answer.as_ref().ok()?;
-            let reason = answer.dispute(elected)?;
+            let reason = match &view.answer {
+                Ok(answer) => answer.dispute(elected)?,
+                // It may go on replacing the master although we do not hear it any more.
+                Err(_) => view.disputed?.0,
+            };
             (!view.overruled).then(|| Hold {
                 sentinel: view.sentinel.clone(),
                 reason,
@@ -183,10 +191,9 @@ impl Topology {
         self.conflict.as_ref()
     }
 
-    /// The most replicas of the elected master that any Sentinel knows of.
+    /// The most replicas of the elected master that any Sentinel knows of, or knew of when one last answered.
     pub fn replicas(&self) -> usize {
-        let of_it = self.describing().map(|answer| answer.replicas);
-        of_it.max().unwrap_or(0)
+        self.replicas
     }
 
     /// `replica-priority` of each replica of the elected master, as one Sentinel knows them.

@@ -29,6 +29,10 @@ fn over(since: Option<Instant>, now: Instant) -> bool {
     since.is_some_and(|since| now.saturating_duration_since(since) >= DOUBT_GRACE)
 }
 
+/// So long a Sentinel that fell silent is believed to go on with what it said about the master: longer than it takes from
+/// a promotion until the others know of it.
+const DISPUTE_REMEMBERED: Duration = Duration::from_secs(5);
+
 impl Topology {
     pub(super) fn expire(&mut self, now: Instant) {
         for view in &mut self.views {
@@ -87,6 +91,30 @@ impl Topology {
         self.ahead = None;
         for view in &mut self.views {
             view.times.down = None;
+            view.disputed = None;
+        }
+    }
+
+    /// What must not be forgotten with the Sentinel that said it: that it disputes the master, for a while, and how many
+    /// replicas there are.
+    pub(super) fn remember(&mut self, now: Instant) {
+        if let Some(replicas) = self.describing().map(|answer| answer.replicas).max() {
+            self.replicas = replicas;
+        }
+        let Some(elected) = &self.elected else {
+            return;
+        };
+        for view in &mut self.views {
+            match &view.answer {
+                Ok(answer) => {
+                    view.disputed = answer.dispute(elected).map(|dispute| (dispute, now));
+                }
+                Err(_) => {
+                    let recent =
+                        |at: Instant| now.saturating_duration_since(at) < DISPUTE_REMEMBERED;
+                    view.disputed = view.disputed.filter(|(_, at)| recent(*at));
+                }
+            }
         }
     }
 

@@ -60,6 +60,7 @@ impl SentinelView {
             answered: None,
             agrees: false,
             overruled: false,
+            disputed: None,
             times: Times {
                 taken,
                 named: taken,

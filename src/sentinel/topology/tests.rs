@@ -305,3 +305,30 @@ fn facts_are_those_of_the_elected_master() {
     assert_eq!(topology.run_id().as_deref(), Some("now"));
     assert_eq!(*topology.priorities(), [7]);
 }
+
+#[test]
+fn what_a_sentinel_said_before_it_fell_silent_is_remembered_for_a_while() {
+    let mut topology = three();
+    let start = Instant::now();
+    assert_eq!(say(&mut topology, [Some((A, 1)); 3], start), Ok((A, 1)));
+    let mut replacing = opinion("id2", A, 1);
+    replacing.flags.failover = true;
+    topology.report(2, Ok(replacing), start);
+    assert!(topology.elect(start).is_ok() && topology.hold().is_some());
+    let silence = || Err(Fault::not_applied(Cause::SentinelsUnreachable, "silent"));
+    let mut silent = |after: Duration| {
+        let now = start + after;
+        for seat in [0, 1] {
+            topology.report(seat, Ok(opinion(&format!("id{seat}"), A, 1)), now);
+        }
+        topology.report(2, silence(), now);
+        assert!(topology.elect(now).is_ok());
+        (topology.hold().is_some(), topology.named().is_some())
+    };
+    assert_eq!(silent(Duration::from_millis(4900)), (true, false));
+    assert_eq!(silent(Duration::from_millis(5100)), (false, true));
+    // Nobody answers, but the replicas are still there.
+    let late = start + Duration::from_secs(60);
+    assert!(say(&mut topology, [None; 3], late).is_err());
+    assert_eq!(topology.replicas(), 2);
+}
