@@ -189,7 +189,8 @@ impl Core {
         sent: &Sent,
         durability: Durability,
     ) -> Result<(), Fault> {
-        let known = self.passage.replicas().unwrap_or(sent.attached);
+        // A replica that is attached counts, known to a Sentinel or not.
+        let known = self.passage.replicas().unwrap_or(0).max(sent.attached);
         self.witnesses.secure(session, durability, known).await
     }
 
