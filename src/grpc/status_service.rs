@@ -132,6 +132,9 @@ fn limits(limits: &Limits) -> answer::Limits {
         inflight_calls: limits.inflight_calls as u64,
         subscribers: limits.subscribers as u64,
         replay_events: limits.replay_events as u64,
+        wait: Some(duration(limits.wait)),
+        waiting_calls: limits.waiting_calls as u64,
+        waiting_bytes: limits.waiting_bytes,
     }
 }
 
