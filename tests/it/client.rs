@@ -2,6 +2,7 @@
 //!
 //! Not here: the table of behaviour, which has a client of its own that knows no generated code.
 
+pub(crate) mod callers;
 pub(crate) mod timed;
 
 use std::net::SocketAddr;

@@ -129,6 +129,17 @@ fn counts(what: &str, expected: u64, count: impl Fn() -> u64) {
     });
 }
 
+/// A Redis with the user `app`, and with nothing else that would be warned of.
+fn with_user(password: &str) -> Redis {
+    Redis::start(&RedisOptions {
+        lines: vec![
+            format!("user app on >{password} ~* &* +@all"),
+            "client-output-buffer-limit normal 64mb 32mb 30".to_owned(),
+        ],
+        ..RedisOptions::default()
+    })
+}
+
 /// The connections of vedetta: only it speaks RESP3 here.
 fn connections(list: &str) -> Vec<u64> {
     let ours = list.lines().filter(|line| line.contains("resp=3"));
@@ -199,10 +210,7 @@ fn another_password_on_each_side() {
 
 #[test]
 fn the_password_of_redis_is_replaced_without_a_failed_call() {
-    let redis = Redis::start(&RedisOptions {
-        lines: vec!["user app on >old ~* &* +@all".to_owned()],
-        ..RedisOptions::default()
-    });
+    let redis = with_user("old");
     let address = redis.address().to_string();
     let mut mount = Mount::new("old\n");
     let mut vedetta = Vedetta::start(

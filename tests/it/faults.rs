@@ -42,7 +42,7 @@ fn paused_writes_before_a_failover_cost_nothing() {
     let set = SentinelSet::start();
     let vedetta = follow(&set, &[]);
     let load = Load::start(vedetta.api());
-    wait::until("writes", WITHIN, || load.first_after(Instant::now()));
+    load.is_under_way();
     set.wait_until_known();
     let old = set.master_endpoint();
     set.redis_cli(old, &["CLIENT", "PAUSE", "3000", "WRITE"]);
@@ -103,7 +103,7 @@ fn a_silent_link_to_redis_is_found() {
         client.timeout = Duration::from_millis(300);
         let load = busy.then(|| Load::start_large(vedetta.api()));
         if let Some(load) = &load {
-            wait::until("writes", WITHIN, || load.first_after(Instant::now()));
+            load.is_under_way();
         }
         proxy.mute();
         let muted = Instant::now();
@@ -200,7 +200,7 @@ fn a_pod_that_is_cut_off_with_the_master_stops_to_write() {
     ];
     let vedetta = follow(&set, &deaf);
     let load = Load::start(vedetta.api());
-    wait::until("writes", WITHIN, || load.first_after(Instant::now()));
+    load.is_under_way();
     let old = set.master_endpoint();
     ears.iter().for_each(Proxy::mute);
     set.proxy(old).mute_others("vedetta");

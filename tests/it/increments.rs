@@ -15,7 +15,7 @@ use vedetta::proto::v1;
 use vedetta::proto::v1::cache_client::CacheClient;
 use vedetta::proto::v1::durability::{All, Level};
 
-use crate::client::Client;
+use crate::client::{Client, callers};
 use crate::support::{SentinelSet, Vedetta, wait};
 use crate::switchover::{Kind, heal, strike};
 
@@ -106,23 +106,13 @@ impl Callers {
         let tallies: Vec<(How, Arc<Tally>)> =
             ways.iter().map(|how| (*how, Arc::default())).collect();
         let (stopped, counted) = (stop.clone(), tallies.clone());
-        let thread = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .expect("runtime");
-            runtime.block_on(async {
-                let channel = Channel::from_shared(format!("http://{api}"));
-                let channel = channel.expect("address").connect_lazy();
-                let mut callers = tokio::task::JoinSet::new();
-                for (how, tally) in counted {
-                    for caller in 0..CALLERS {
-                        let client = CacheClient::new(channel.clone());
-                        callers.spawn(call(client, how, caller, stopped.clone(), tally.clone()));
-                    }
+        let thread = callers::call(api, move |channel, callers| {
+            for (how, tally) in counted {
+                for caller in 0..CALLERS {
+                    let client = CacheClient::new(channel.clone());
+                    callers.spawn(call(client, how, caller, stopped.clone(), tally.clone()));
                 }
-                callers.join_all().await;
-            });
+            }
         });
         Self {
             stop,

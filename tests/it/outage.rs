@@ -14,7 +14,7 @@ use tonic::transport::Channel;
 use vedetta::proto::v1;
 use vedetta::proto::v1::cache_client::CacheClient;
 
-use crate::client::Client;
+use crate::client::{Client, callers};
 use crate::support::{SentinelSet, Vedetta, wait};
 
 /// More calls at once than may wait.
@@ -105,21 +105,11 @@ fn start(
     tally: &Arc<Tally>,
 ) -> std::thread::JoinHandle<()> {
     let (stop, tally) = (stop.clone(), tally.clone());
-    std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .expect("runtime");
-        runtime.block_on(async {
-            let channel = Channel::from_shared(format!("http://{api}"));
-            let channel = channel.expect("address").connect_lazy();
-            let mut callers = tokio::task::JoinSet::new();
-            for caller in 0..CALLERS {
-                let client = CacheClient::new(channel.clone());
-                callers.spawn(call(client, caller, stop.clone(), tally.clone()));
-            }
-            callers.join_all().await;
-        });
+    callers::call(api, move |channel, callers| {
+        for caller in 0..CALLERS {
+            let client = CacheClient::new(channel.clone());
+            callers.spawn(call(client, caller, stop.clone(), tally.clone()));
+        }
     })
 }
 

@@ -15,10 +15,15 @@ use vedetta::proto::v1;
 use vedetta::proto::v1::cache_client::CacheClient;
 use vedetta::proto::v1::durability::{All, Level};
 
+use crate::client::callers;
+use crate::support::wait;
+
 /// A raw cache, so that what was written can be looked for with any client.
 pub(super) const CACHE: &str = "raw";
 
 const DEADLINE: Duration = Duration::from_secs(15);
+
+const STARTED_WITHIN: Duration = Duration::from_secs(60);
 
 /// How long copies are waited for: a killed node is missed for as long as it takes to come back.
 const COPIES_WITHIN: Duration = Duration::from_millis(200);
@@ -79,28 +84,23 @@ impl Load {
             load.writes.clone(),
             load.reads_failed.clone(),
         );
-        let thread = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .expect("runtime");
-            runtime.block_on(async {
-                let channel = Channel::from_shared(format!("http://{api}"));
-                let channel = channel.expect("address").connect_lazy();
-                let mut callers = tokio::task::JoinSet::new();
-                for caller in 0..=WRITERS {
-                    let client = CacheClient::new(channel.clone());
-                    let (stop, writes) = (stop.clone(), writes.clone());
-                    let caller = (caller, caller == WRITERS, value.clone());
-                    callers.spawn(write(client, caller, stop, writes));
-                }
-                let client = CacheClient::new(channel);
-                callers.spawn(read(client, stop.clone(), failed));
-                callers.join_all().await;
-            });
+        let thread = callers::call(api, move |channel, callers| {
+            for caller in 0..=WRITERS {
+                let client = CacheClient::new(channel.clone());
+                let (stop, writes) = (stop.clone(), writes.clone());
+                let caller = (caller, caller == WRITERS, value.clone());
+                callers.spawn(write(client, caller, stop, writes));
+            }
+            callers.spawn(read(CacheClient::new(channel), stop, failed));
         });
         *load.thread.lock() = Some(thread);
         load
+    }
+
+    /// Waits until a write is acknowledged that was not when this was called.
+    pub(crate) fn is_under_way(&self) {
+        let now = Instant::now();
+        wait::until("writes", STARTED_WITHIN, || self.first_after(now));
     }
 
     /// The first write that was acknowledged after that.

@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 use redis::sentinel::{SentinelClient, SentinelServerType};
 use tonic::Code;
 
+use crate::client::callers::in_a_thread;
 use crate::support::{MASTER, SentinelSet};
 
 use super::load::{CACHE, Write};
@@ -111,9 +112,9 @@ impl Other {
         })
     }
 
-    fn start<F: Future<Output = ()>>(
+    fn start<F: Future<Output = ()> + Send + 'static>(
         name: &'static str,
-        run: impl FnOnce(Work) -> F + Send + 'static,
+        run: impl FnOnce(Work) -> F,
     ) -> Self {
         let (stop, writes) = (Arc::new(AtomicBool::default()), Arc::new(Mutex::default()));
         let work = Work {
@@ -122,13 +123,7 @@ impl Other {
             writes: writes.clone(),
             count: std::sync::atomic::AtomicU64::new(0),
         };
-        let thread = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .expect("runtime");
-            runtime.block_on(run(work));
-        });
+        let thread = in_a_thread(run(work));
         Self {
             name,
             stop,
