@@ -5,10 +5,11 @@
 //! session with old secrets is retired after its successor was opened.
 //!
 //! `fence` decides whether writes may go to the master, `passage` lets calls wait until they may, and `reconcile` names
-//! what is done on a new master before anybody uses it.
+//! what is done on a new master before anybody uses it. `attempt` sends a call until it is answered.
 //!
-//! Not here: what a call does with its session (`cache`).
+//! Not here: what a call sends on its session (`cache`).
 
+mod attempt;
 mod chronicle;
 mod examiner;
 mod fence;
@@ -23,6 +24,7 @@ mod shown;
 mod task;
 mod weakness;
 
+pub use attempt::{Repeat, is_read_again, is_written_again};
 pub use chronicle::Proven;
 pub use examiner::Examiner;
 pub use fence::Shut;

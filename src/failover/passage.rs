@@ -4,7 +4,7 @@
 //! `limits.waiting_bytes` of payload wait at once, and the next one is refused at once; a write is let through only if
 //! the fence is open for the very session that it gets.
 //!
-//! Not here: whether it is open (`fence`); sending again what may be sent again (`cache`).
+//! Not here: whether it is open (`fence`); sending again what may be sent again (`attempt`).
 
 use std::sync::Arc;
 use std::time::Duration;

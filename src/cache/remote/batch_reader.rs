@@ -12,6 +12,7 @@ use crate::backoff::Backoff;
 use crate::clock;
 use crate::model::{CacheId, Cause, Fault, Key, Lookup, Token};
 use crate::near::Fill;
+use crate::upstream::Session;
 
 use super::super::store::{Items, Read, other_lineage, too_large};
 use super::Core;
@@ -176,7 +177,7 @@ impl Core {
             let entry = self.layout.entry(cache, key);
             self.coherence.directory.note(&entry, cache);
         }
-        self.retrieve(read.deadline, keys.len(), |session| async move {
+        let attempt = |session: Arc<Session>| async move {
             if !read.is_of(&session) {
                 return Err(other_lineage());
             }
@@ -184,8 +185,10 @@ impl Core {
             let seen = self.read_many(&session, cache, keys, read.budget).await?;
             let answer = |seen: Result<Seen, Fault>| Ok(self.answer(&session, sent, seen?));
             Ok(seen.into_iter().map(answer).collect())
-        })
-        .await
+        };
+        let weight = keys.iter().map(|key| key.as_bytes().len() as u64).sum();
+        let patience = self.passage.patience(read.deadline, weight);
+        self.passage.retrieve(patience, attempt).await
     }
 }
 

@@ -12,12 +12,12 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::config::Encoding;
+use crate::failover::Repeat;
 use crate::model::{CacheId, Cause, Durability, Fault, Value};
 use crate::upstream::{Batch, Effect, Operation, Reply, Session};
 
 use super::super::frame;
 use super::super::store::{Increment, Write, Written};
-use super::attempt::Repeat;
 use super::expiry::arguments;
 use super::{Core, new_stamp, new_version, strange};
 
@@ -36,7 +36,7 @@ impl Core {
         let weight = increment.key.as_bytes().len() + increment.operation_id.len();
         let attempt = |session| self.add_once(session, cache, increment, write.durability);
         let patience = self.patience(&write, weight as u64);
-        let added = self.persist(patience, repeat, attempt).await;
+        let added = self.passage.persist(patience, repeat, attempt).await;
         added.inspect_err(|fault| own.failed(fault))
     }
 

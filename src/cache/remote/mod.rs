@@ -1,18 +1,18 @@
 //! The store on the current Redis master.
 //!
-//! `reader` answers from the near cache, or has one caller ask the master for all who want the same; `read` and `write`
-//! turn calls into batches and replies into answers, `counter` too; `attempt` sends a write until it is answered;
-//! `copies` waits for replicas; `journal` undoes on a new master what the loss of writes brought back; `own_write` takes what is written out of the near cache; `canary`
+//! `reader` answers from the near cache, or has one caller ask the master for all who want the same; `read`, `write`
+//! and `counter` turn calls into batches and replies into answers; `copies` waits for replicas; `journal` undoes on a
+//! new master what the loss of writes brought back; `own_write` takes what is written out of the near cache; `canary`
 //! and `audit` watch over the coherence of all of it; `scripts` holds what must be atomic; `sweep` gives back what a
 //! clear made dead; `registry` remembers which caches exist.
 //!
 //! Invariants: a batch is one round trip; an entry of a framed cache counts only under the current stamp; the
 //! commands KEYS, FLUSHALL, FLUSHDB, SWAPDB and CONFIG SET are never sent.
 //!
-//! Not here: which node is the master (`failover`); what may be served from the near cache (`near`).
+//! Not here: which node is the master, and sending a call until it is answered (`failover`); what may be served from the
+//! near cache (`near`).
 
 mod answer;
-mod attempt;
 mod audit;
 mod batch_reader;
 mod canary;

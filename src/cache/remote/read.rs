@@ -272,7 +272,8 @@ impl Core {
         self.coherence.directory.note(&place.entry, cache);
         let place = &place;
         let attempt = |session: Arc<Session>| async move { self.read_alone(&session, place).await };
-        let seen = self.retrieve(deadline, place.entry.len(), attempt).await?;
+        let patience = self.passage.patience(deadline, place.entry.len() as u64);
+        let seen = self.passage.retrieve(patience, attempt).await?;
         Ok(match (seen.found, seen.ttl) {
             (Found::Absent, _) => TtlLookup::Miss,
             (Found::Present(..), None) => TtlLookup::Never,

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::backoff::Backoff;
 use crate::clock;
-use crate::failover::Patience;
+use crate::failover::is_read_again;
 use crate::model::{CacheId, Cause, Fault, Key, Lookup, Moment};
 use crate::near::{Begin, Fill, ReadBack, Slot};
 use crate::upstream::Session;
@@ -24,7 +24,7 @@ use super::Core;
 use super::answer::lookup;
 use super::flight::{Flight, Landed, Landing, Pilot, flight};
 use super::read::Seen;
-use super::terms::{LONGEST_JOIN, Terms, before_deadline};
+use super::terms::{LONGEST_JOIN, Terms};
 
 /// Most reads of single entries on their way to the master at once. After a failover everything is asked for again.
 pub(super) const FILLS: usize = 128;
@@ -112,7 +112,7 @@ impl Core {
         let same = self.lane.session().is_ok_and(|session| stands(&session));
         // A node that does not answer is asked until its session has ended, and then the next one is.
         let refused = same && fault.cause != Cause::RedisUnreachable;
-        if refused || !passes(&fault) || Instant::now() >= terms.until {
+        if refused || !is_read_again(&fault) || Instant::now() >= terms.until {
             return Err(fault);
         }
         let again = Instant::now() + backoff.next_delay();
@@ -267,72 +267,23 @@ impl Core {
         let place = self.place(cache, self.layout.entry(cache, key));
         self.coherence.directory.note(&place.entry, cache);
         let place = &place;
-        self.retrieve(read.deadline, place.entry.len(), |session| async move {
+        let attempt = |session: Arc<Session>| async move {
             if !read.is_of(&session) {
                 return Err(other_lineage());
             }
             let sent = clock::now();
             let seen = self.read_alone(&session, place).await?;
             Ok(self.answer(&session, sent, seen))
-        })
-        .await
-    }
-
-    /// Attempts a read for one call until it is answered, or its time is over.
-    pub(super) async fn retrieve<T, F>(
-        &self,
-        deadline: Option<Instant>,
-        weight: usize,
-        attempt: impl Fn(Arc<Session>) -> F + Send,
-    ) -> Result<T, Fault>
-    where
-        F: Future<Output = Result<T, Fault>> + Send,
-    {
-        let until = self.passage.until(deadline.map(before_deadline));
-        let mut backoff = Backoff::new();
-        loop {
-            let session = self.session_for(deadline, weight).await?;
-            let fault = match attempt(session).await {
-                Ok(found) => return Ok(found),
-                Err(fault) => fault,
-            };
-            let again = Instant::now() + backoff.next_delay();
-            if !passes(&fault) || again >= until {
-                return Err(fault);
-            }
-            tokio::time::sleep_until(again).await;
-        }
+        };
+        let patience = self
+            .passage
+            .patience(read.deadline, place.entry.len() as u64);
+        self.passage.retrieve(patience, attempt).await
     }
 
     /// What a read asks for; `None` if it goes past the near cache.
     pub(super) fn terms(&self, read: &Read) -> Option<Terms> {
-        let until = self.passage.until(read.deadline.map(before_deadline));
-        Terms::new(read, self.coherence.bound, until)
+        let patience = self.passage.patience(read.deadline, 0);
+        Terms::new(read, self.coherence.bound, patience.until)
     }
-
-    /// A session, once there is one.
-    async fn session_for(
-        &self,
-        deadline: Option<Instant>,
-        weight: usize,
-    ) -> Result<Arc<Session>, Fault> {
-        let patience = Patience {
-            until: self.passage.until(deadline.map(before_deadline)),
-            weight: weight as u64,
-            to_all: false,
-        };
-        self.passage.readable(patience).await
-    }
-}
-
-/// Whether a read that failed so may be tried again: its session is gone, or its node is not what it was.
-fn passes(fault: &Fault) -> bool {
-    matches!(
-        fault.cause,
-        Cause::NoSession
-            | Cause::RedisUnreachable
-            | Cause::NotAMaster
-            | Cause::RedisLoading
-            | Cause::PushesStopped
-    )
 }

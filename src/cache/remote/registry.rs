@@ -66,7 +66,10 @@ impl Core {
             batch.command("SMEMBERS", &[registry]);
             self.send(&session, batch).await
         };
-        let replies = self.retrieve(deadline, 0, attempt).await?;
+        let replies = self
+            .passage
+            .retrieve(self.passage.patience(deadline, 0), attempt)
+            .await?;
         let members = match replies.into_iter().next() {
             Some(Reply::Array(members)) => members,
             reply => return Err(reply.map_or_else(no_reply, strange)),

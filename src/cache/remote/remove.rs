@@ -8,13 +8,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 
 use crate::config::Encoding;
+use crate::failover::Repeat;
 use crate::model::{Applied, CacheId, Cause, Durability, Fault, Key, Place};
 use crate::upstream::{Batch, Effect, Operation, Reply, Session};
 
 use super::super::store::{Items, Write, Written};
-use super::attempt::{Repeat, together};
 use super::journal::{Again, Wrote};
-use super::write::{nothing, truth};
+use super::write::{nothing, together, truth};
 use super::{Core, Sent, new_stamp, new_version};
 
 impl Core {
@@ -31,7 +31,10 @@ impl Core {
         let mut own = self.own_write(cache, keys.iter().cloned());
         let attempt = |session| self.remove_once(session, cache, keys, write.durability);
         let patience = self.patience(&write, weight);
-        let written = self.persist(patience, Repeat::Harmless, attempt).await;
+        let written = self
+            .passage
+            .persist(patience, Repeat::Harmless, attempt)
+            .await;
         let written = written.inspect_err(|fault| own.failed(fault))?;
         own.changed(written.answer.iter().map(|existed| *existed != Ok(false)));
         Ok(written)
@@ -88,7 +91,10 @@ impl Core {
         let patience = self.patience(&write, 0);
         let removed = AtomicU64::new(0);
         let attempt = |session| self.clear_once(session, cache, &removed, write.durability);
-        let cleared = self.persist(patience, Repeat::Harmless, attempt).await;
+        let cleared = self
+            .passage
+            .persist(patience, Repeat::Harmless, attempt)
+            .await;
         cleared.inspect_err(|fault| own.failed(fault))
     }
 

@@ -14,9 +14,6 @@ use super::super::store::Read;
 /// A read of another call that began longer ago is not joined by one that only refreshes.
 pub(super) const LONGEST_JOIN: Duration = Duration::from_secs(10);
 
-/// So long before the deadline of the call the wait for a master ends, so that the caller is told why there is none.
-const MARGIN: Duration = Duration::from_millis(20);
-
 /// What a read asks for, in the terms of the near cache.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Terms {
@@ -68,11 +65,6 @@ impl Terms {
             Consistency::Master => None,
         }
     }
-}
-
-/// When whoever gives up at that deadline is told why.
-pub(super) fn before_deadline(deadline: Instant) -> Instant {
-    deadline.checked_sub(MARGIN).unwrap_or(deadline)
 }
 
 impl Read {

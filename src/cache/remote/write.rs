@@ -9,14 +9,14 @@ use bytes::Bytes;
 
 use crate::clock;
 use crate::config::Encoding;
+use crate::failover::{Patience, Repeat, is_written_again};
 use crate::model::{
-    CacheId, Cause, Condition, Durability, Expiry, Fault, Key, Lookup, PutOutcome, Version,
+    Applied, CacheId, Cause, Condition, Durability, Expiry, Fault, Key, Lookup, PutOutcome, Version,
 };
 use crate::upstream::{Batch, Effect, Operation, Reply, Session};
 
 use super::super::frame;
 use super::super::store::{IfAbsent, Items, Put, Write, Written};
-use super::attempt::{Repeat, together};
 use super::expiry::{Arguments, arguments};
 use super::journal::Wrote;
 use super::{Core, new_stamp, new_version, strange};
@@ -25,6 +25,14 @@ use super::{Core, new_stamp, new_version, strange};
 const WITH_EXISTING: Bytes = Bytes::from_static(b"E");
 
 impl Core {
+    /// How long a write waits for a session that it may be sent on.
+    pub(super) fn patience(&self, write: &Write, weight: u64) -> Patience {
+        Patience {
+            to_all: write.durability.is_all(),
+            ..self.passage.patience(write.deadline, weight)
+        }
+    }
+
     pub(super) async fn write(
         &self,
         cache: &CacheId,
@@ -39,7 +47,7 @@ impl Core {
         let mut own = self.own_write(cache, puts.iter().map(|put| put.key.clone()));
         let attempt = |session| self.write_once(session, cache, &puts, write.durability);
         let patience = self.patience(&write, weight);
-        let written = self.persist(patience, repeat, attempt).await;
+        let written = self.passage.persist(patience, repeat, attempt).await;
         let written = written.inspect_err(|fault| own.failed(fault))?;
         let changed = |item: &Result<_, _>| !matches!(item, Ok(PutOutcome::NotStored(_)));
         own.changed(written.answer.iter().map(changed));
@@ -96,7 +104,7 @@ impl Core {
         self.coherence.directory.note(&entry, cache);
         let attempt = |session| self.write_if_absent_once(session, cache, &put, write.durability);
         let patience = self.patience(&write, put.weight());
-        let written = self.persist(patience, Repeat::Never, attempt).await;
+        let written = self.passage.persist(patience, Repeat::Never, attempt).await;
         let written = written.inspect_err(|fault| own.failed(fault))?;
         if matches!(written.answer, IfAbsent::Existing(_)) {
             own.changed([false]);
@@ -210,7 +218,10 @@ impl Core {
             truth(only(self.send(&session, batch).await?)?)
         };
         let patience = self.patience(&write, key.as_bytes().len() as u64);
-        let touched = self.persist(patience, Repeat::Harmless, attempt).await;
+        let touched = self
+            .passage
+            .persist(patience, Repeat::Harmless, attempt)
+            .await;
         let touched = touched.inspect_err(|fault| own.failed(fault))?;
         own.changed([touched]);
         Ok(touched)
@@ -223,6 +234,18 @@ pub(super) fn nothing<T>() -> Written<Items<T>> {
         answer: Vec::new(),
         token: None,
     }
+}
+
+/// Items that all failed for one reason which may pass, as one fault; a batch is sent again as a whole, so that its
+/// order stays.
+pub(super) fn together<T>(written: Written<Items<T>>) -> Result<Written<Items<T>>, Fault> {
+    let passing = |item: &Result<T, Fault>| matches!(item, Err(fault) if is_written_again(fault.cause) && fault.applied == Applied::No);
+    if written.answer.iter().all(passing)
+        && let Some(Err(fault)) = written.answer.first()
+    {
+        return Err(fault.clone());
+    }
+    Ok(written)
 }
 
 /// Whether a plain SET does: with an expiry (`true`) or without one (`false`).
@@ -272,4 +295,24 @@ fn only(replies: Vec<Reply>) -> Result<Reply, Fault> {
         .into_iter()
         .next()
         .ok_or_else(|| Fault::unknown(Cause::Internal, "a batch of one without a reply"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_is_sent_again_only_as_a_whole() {
+        let refused = || Err(Fault::not_applied(Cause::NotAMaster, "READONLY"));
+        let with = |answer: Items<u8>| {
+            together(Written {
+                answer,
+                token: None,
+            })
+        };
+        assert!(with(vec![refused(), refused()]).is_err());
+        assert!(with(vec![refused(), Ok(1)]).is_ok());
+        let full = Err(Fault::not_applied(Cause::RedisOutOfMemory, "OOM"));
+        assert!(with(vec![full]).is_ok());
+    }
 }

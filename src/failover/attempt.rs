@@ -1,30 +1,33 @@
-//! Sending a write until it is answered, as often as that is safe.
+//! Sending a call until it is answered, as often as that is safe.
 //!
 //! Invariants: what was provably not applied is sent again on the next session; what was in flight when its session
 //! ended is sent again only if doing it twice is the same as doing it once, and is reported as unknown otherwise; a
-//! call that may have been applied once is never reported as not applied.
+//! call that may have been applied once is never reported as not applied. Nobody is kept beyond the end of its patience.
 //!
 //! A write that is repeated may come after a foreign write that it was concurrent with. Both were unanswered at that
 //! time, so either order is a right one. The bytes of the first attempt cannot arrive after the second one was
 //! answered: the link that carried them is closed with what it had not sent (`dial`).
+//!
+//! Not here: how a call waits for a session (`passage`); what it sends (`cache`).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::backoff::Backoff;
 use crate::clock;
-use crate::failover::Patience;
 use crate::model::{Applied, Cause, Fault};
 use crate::upstream::{Lane, Session};
 
-use super::super::store::{Items, Write, Written};
-use super::Core;
-use super::terms::before_deadline;
+use super::passage::{Passage, Patience};
+
+/// So long before the deadline of a call its wait for a master ends, so that the caller is told why there is none.
+const MARGIN: Duration = Duration::from_millis(20);
 
 /// Whether a write may be done twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Repeat {
+pub enum Repeat {
     /// Twice is once.
     Harmless,
     /// Not knowing is better.
@@ -32,7 +35,8 @@ pub(super) enum Repeat {
 }
 
 impl Repeat {
-    pub(super) fn harmless(harmless: bool) -> Self {
+    /// `Harmless` if it is.
+    pub fn harmless(harmless: bool) -> Self {
         if harmless {
             Self::Harmless
         } else {
@@ -41,13 +45,40 @@ impl Repeat {
     }
 }
 
-impl Core {
-    /// How long a write waits for a session that it may be sent on.
-    pub(super) fn patience(&self, write: &Write, weight: u64) -> Patience {
+impl Passage {
+    /// How long a call with that deadline and payload waits.
+    pub fn patience(&self, deadline: Option<Instant>, weight: u64) -> Patience {
         Patience {
-            until: self.passage.until(write.deadline.map(before_deadline)),
+            until: self.until(deadline.map(before_deadline)),
             weight,
-            to_all: write.durability.is_all(),
+            to_all: false,
+        }
+    }
+
+    /// Attempts a read until it is answered.
+    ///
+    /// # Errors
+    /// Of the last attempt. A read applies nothing.
+    pub async fn retrieve<T, F>(
+        &self,
+        patience: Patience,
+        attempt: impl Fn(Arc<Session>) -> F + Send,
+    ) -> Result<T, Fault>
+    where
+        F: Future<Output = Result<T, Fault>> + Send,
+    {
+        let mut backoff = Backoff::new();
+        loop {
+            let session = self.readable(patience).await?;
+            let fault = match attempt(session).await {
+                Ok(found) => return Ok(found),
+                Err(fault) => fault,
+            };
+            let again = Instant::now() + backoff.next_delay();
+            if !is_read_again(&fault) || again >= patience.until {
+                return Err(fault);
+            }
+            tokio::time::sleep_until(again).await;
         }
     }
 
@@ -55,7 +86,7 @@ impl Core {
     ///
     /// # Errors
     /// Of the last attempt, and whether any of them may have been applied.
-    pub(super) async fn persist<T, F>(
+    pub async fn persist<T, F>(
         &self,
         patience: Patience,
         repeat: Repeat,
@@ -67,20 +98,20 @@ impl Core {
         let mut backoff = Backoff::new();
         let mut doubt = false;
         loop {
-            let session = match self.passage.writable(patience).await {
+            let session = match self.writable(patience).await {
                 Ok(session) => session,
                 Err(fault) => return Err(self.given_up(fault, doubt)),
             };
             let fault = match attempt(session.clone()).await {
                 Ok(answer) => {
-                    let meanwhile = self.passage.meanwhile();
+                    let meanwhile = self.meanwhile();
                     meanwhile.wrote(session.generation(), clock::now);
                     return Ok(answer);
                 }
                 Err(fault) => fault,
             };
             let again = match fault.applied {
-                Applied::No => passes(fault.cause),
+                Applied::No => is_written_again(fault.cause),
                 Applied::Unknown => {
                     repeat == Repeat::Harmless && fault.cause == Cause::OutcomeUnknown
                 }
@@ -96,7 +127,7 @@ impl Core {
                     doubted(fault, doubt)
                 });
             }
-            self.passage.meanwhile().repeats();
+            self.meanwhile().repeats();
             // The end of a session is waited for anyway; a node that refuses is not asked in a loop.
             if session.ended().is_none() {
                 tokio::time::sleep_until(next).await;
@@ -107,26 +138,30 @@ impl Core {
     /// The fault of a write whose time is over.
     fn given_up(&self, fault: Fault, doubt: bool) -> Fault {
         let fault = doubted(fault, doubt);
-        self.passage.meanwhile().failed(&fault);
+        self.meanwhile().failed(&fault);
         fault
     }
 }
 
-/// Items that all failed for one reason which may pass, as one fault; a batch is sent again as a whole, so that its
-/// order stays.
-pub(super) fn together<T>(written: Written<Items<T>>) -> Result<Written<Items<T>>, Fault> {
-    let passing = |item: &Result<T, Fault>| matches!(item, Err(fault) if passes(fault.cause) && fault.applied == Applied::No);
-    if written.answer.iter().all(passing)
-        && let Some(Err(fault)) = written.answer.first()
-    {
-        return Err(fault.clone());
-    }
-    Ok(written)
+/// Whether a read that failed so may be tried again: its session is gone, or its node is not what it was.
+pub fn is_read_again(fault: &Fault) -> bool {
+    matches!(
+        fault.cause,
+        Cause::NoSession
+            | Cause::RedisUnreachable
+            | Cause::NotAMaster
+            | Cause::RedisLoading
+            | Cause::PushesStopped
+    )
 }
 
 /// Whether a write that was refused so may be accepted later.
-fn passes(cause: Cause) -> bool {
+pub fn is_written_again(cause: Cause) -> bool {
     Lane::passes(cause) || matches!(cause, Cause::TooFewReplicas | Cause::Fenced)
+}
+
+fn before_deadline(deadline: Instant) -> Instant {
+    deadline.checked_sub(MARGIN).unwrap_or(deadline)
 }
 
 fn doubted(fault: Fault, doubt: bool) -> Fault {
@@ -140,21 +175,6 @@ fn doubted(fault: Fault, doubt: bool) -> Fault {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_batch_is_sent_again_only_as_a_whole() {
-        let refused = || Err(Fault::not_applied(Cause::NotAMaster, "READONLY"));
-        let with = |answer: Items<u8>| {
-            together(Written {
-                answer,
-                token: None,
-            })
-        };
-        assert!(with(vec![refused(), refused()]).is_err());
-        assert!(with(vec![refused(), Ok(1)]).is_ok());
-        let full = Err(Fault::not_applied(Cause::RedisOutOfMemory, "OOM"));
-        assert!(with(vec![full]).is_ok());
-    }
 
     #[test]
     fn what_may_have_been_applied_stays_in_doubt() {
