@@ -17,6 +17,7 @@
 
 // floor 0
 pub mod backoff;
+pub mod call;
 pub mod clock;
 pub mod config;
 pub mod drain;

@@ -15,7 +15,7 @@ use crate::model::{Cause, Fault, Master, Signal};
 use crate::near::{Capacity, Near};
 use crate::sentinel::{self, Election, Hints, WatchSettings};
 use crate::telemetry::Registry;
-use crate::upstream::{self, Alarm, SessionSettings};
+use crate::upstream::{self, Alarm, SessionSettings, Witnesses};
 
 use super::{Floors, StartError};
 
@@ -85,10 +85,12 @@ pub(super) fn links(
     let (lane, elected) = (passage.lane().clone(), elections.clone());
     let (examiner, weaknesses) = registry.register(|| Examiner::new(lane, elected, config.fence));
     floors.links.spawn("examiner", examiner.run());
+    let witnesses = Witnesses::start(&settings, &floors.links);
     let writing = Writing {
         passage,
         journal,
-        settings: settings.clone(),
+        witnesses: witnesses.clone(),
+        prefix: redis.prefix.clone(),
     };
     let (rules, kept) = (config.caches.clone(), coherence.clone());
     let store = registry.register(|| Remote::new(writing, rules, kept, floors.links.clone()));

@@ -1,6 +1,6 @@
 //! How many copies a write has when it is acknowledged.
 //!
-//! Not here: how they are counted (`cache::remote::copies`).
+//! Not here: how they are counted (`upstream::copies`).
 
 use std::time::Duration;
 
