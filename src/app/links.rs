@@ -6,18 +6,20 @@ use std::time::Duration;
 use metrics::{describe_gauge, gauge};
 use tokio::sync::watch;
 
-use crate::cache::{Canary, Coherence, Flight, Journal, Remote, Writing, canary_key};
+use crate::cache::{Canary, ClearsAgain, Coherence, Flight, Journal, Remote, Writing, canary_key};
+use crate::clock;
 use crate::config::{Config, Credentials, RedisConfig, SentinelConfig, Tls};
 use crate::dial::{Access, SecretFiles, Secrets};
-use crate::failover::{self, Examiner, Following, Weakness};
+use crate::failover::{self, Examiner, Following, Passage, Weakness};
 use crate::invalidation::{self, Directory, Hub, HubLimits, Intake};
 use crate::model::{Cause, Fault, Master, Signal};
 use crate::near::{Capacity, Near};
 use crate::sentinel::{self, Election, Hints, WatchSettings};
+use crate::sessions::{self, Serving};
 use crate::telemetry::Registry;
-use crate::upstream::{self, Alarm, SessionSettings};
+use crate::upstream::{self, Alarm, SessionSettings, Witnesses};
 
-use super::{Floors, StartError};
+use super::{Floors, StartError, session_bounds};
 
 /// How often the figures of the near cache are shown.
 const FIGURES: Duration = Duration::from_secs(1);
@@ -28,6 +30,7 @@ const POLLS_PER_BOUND: u32 = 4;
 /// What follows a master, and the store on it.
 pub(super) struct Links {
     pub(super) store: Remote,
+    pub(super) sessions: sessions::Remote,
     pub(super) coherence: Coherence,
     pub(super) follower: watch::Receiver<failover::Status>,
     pub(super) elections: watch::Receiver<Election>,
@@ -85,22 +88,50 @@ pub(super) fn links(
     let (lane, elected) = (passage.lane().clone(), elections.clone());
     let (examiner, weaknesses) = registry.register(|| Examiner::new(lane, elected, config.fence));
     floors.links.spawn("examiner", examiner.run());
-    let writing = Writing {
-        passage,
-        journal,
-        settings: settings.clone(),
-    };
-    let (rules, kept) = (config.caches.clone(), coherence.clone());
-    let store = registry.register(|| Remote::new(writing, rules, kept, floors.links.clone()));
+    let kept = (&settings, &coherence);
+    let (store, sessions) = stores(passage, journal, kept, config, registry, floors);
     let watcher = Canary::new(&store, canary, &settings, intake.canary());
     floors.links.spawn("canary", watcher.run());
     Ok(Links {
         store,
+        sessions,
         coherence,
         follower,
         elections,
         weaknesses,
     })
+}
+
+/// Entries and sessions, on the master that the passage leads to.
+fn stores(
+    passage: Passage,
+    journal: (Arc<Journal>, ClearsAgain),
+    (settings, coherence): (&SessionSettings, &Coherence),
+    config: &Config,
+    registry: &Registry,
+    floors: &Floors,
+) -> (Remote, sessions::Remote) {
+    let witnesses = Witnesses::start(settings, &floors.links);
+    let prefix = settings.redis.prefix.clone();
+    let (near, bound) = (coherence.near.clone(), coherence.bound);
+    let sessions = sessions::Remote::new(Serving {
+        passage: passage.clone(),
+        witnesses: witnesses.clone(),
+        prefix: prefix.clone(),
+        bounds: session_bounds(config),
+        judge: Arc::new(move |generation, asked| {
+            near.evidence(generation, asked, bound, clock::now())
+        }),
+    });
+    let writing = Writing {
+        passage,
+        journal,
+        witnesses,
+        prefix,
+    };
+    let (rules, kept) = (config.caches.clone(), coherence.clone());
+    let store = registry.register(|| Remote::new(writing, rules, kept, floors.links.clone()));
+    (store, sessions)
 }
 
 fn coherence(config: &Config, hub: Arc<Hub>) -> Coherence {

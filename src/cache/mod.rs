@@ -15,7 +15,8 @@ mod path;
 mod remote;
 mod store;
 
+pub use crate::call::Call;
 pub use embedded::{Embedded, Figures, SWEEP_INTERVAL};
-pub use path::{Cache, Call};
-pub use remote::{Canary, Coherence, Flight, Journal, Remote, Writing, canary_key};
+pub use path::Cache;
+pub use remote::{Canary, ClearsAgain, Coherence, Flight, Journal, Remote, Writing, canary_key};
 pub use store::{IfAbsent, Increment, Items, Put, Read, Store, Write, Written};

@@ -36,7 +36,8 @@ pub use setting::{Kind, Setting, settings};
 pub use sources::Sources;
 pub use types::{
     Admin, Api, ClientCertificate, Config, Credentials, FenceConfig, FenceMode, Limits, Log,
-    LogFormat, NearConfig, Profile, RedisConfig, SentinelConfig, SentinelPolicy, StoreConfig, Tls,
+    LogFormat, NearConfig, Profile, RedisConfig, SentinelConfig, SentinelPolicy, SessionsConfig,
+    StoreConfig, Tls,
 };
 
 /// Reads every source and gives a valid configuration.

@@ -8,17 +8,17 @@ use std::time::Instant;
 use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::cache::{Cache, Call, Put, Store};
+use crate::cache::{Cache, Put, Store};
 use crate::config::Limits;
-use crate::model::{Address, CacheId, Condition, Fault, Value};
+use crate::model::{Address, CacheId, Condition, Value};
 use crate::proto::v1;
 use crate::proto::v1::cache_server;
 
 use super::check::Checker;
 use super::convert;
-use super::deadline::Deadline;
 use super::metrics::{Method, Metrics, Outcome};
-use super::status::{missing, status};
+use super::request::{Answer, open, refused};
+use super::status::missing;
 
 /// Serves a cache over some store.
 #[derive(Debug)]
@@ -27,8 +27,6 @@ pub struct CacheService<S> {
     limits: Limits,
     metrics: Arc<Metrics>,
 }
-
-type Answer<T> = Result<(T, Outcome), Status>;
 
 impl<S: Store> CacheService<S> {
     /// Serves this cache within these limits.
@@ -318,19 +316,6 @@ impl<S: Store> CacheService<S> {
             .collect();
         Ok((v1::ListCachesResponse { caches }, Outcome::Done))
     }
-}
-
-/// The deadline and the message of a request.
-fn open<T>(request: Request<T>) -> (Call, T) {
-    let deadline = request
-        .extensions()
-        .get::<Deadline>()
-        .map(|deadline| deadline.0);
-    (Call::until(deadline), request.into_inner())
-}
-
-fn refused(fault: Fault) -> Status {
-    status(&fault)
 }
 
 /// The whole trait, because `async_trait` does not look into macros: rpcs that are served are measured and done by

@@ -30,7 +30,7 @@ const MAX_TIMESTAMP: i64 = 253_402_300_799;
 
 /// Collects what is wrong with one request.
 pub(super) struct Checker<'a, Admit> {
-    limits: &'a Limits,
+    pub(super) limits: &'a Limits,
     admit: Admit,
     violations: Vec<FieldViolation>,
     missing: Option<&'static str>,

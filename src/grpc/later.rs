@@ -31,17 +31,3 @@ later! {
         subscribe, "Events/Subscribe", v1::SubscribeRequest, Self::SubscribeStream;
     }
 }
-
-later! {
-    v1::sessions_server::Sessions {
-        []
-        create, "Sessions/Create", v1::CreateSessionRequest, v1::CreateSessionResponse;
-        load, "Sessions/Load", v1::LoadSessionRequest, v1::LoadSessionResponse;
-        save, "Sessions/Save", v1::SaveSessionRequest, v1::SaveSessionResponse;
-        touch, "Sessions/Touch", v1::TouchSessionRequest, v1::TouchSessionResponse;
-        change_id, "Sessions/ChangeId", v1::ChangeSessionIdRequest, v1::ChangeSessionIdResponse;
-        delete, "Sessions/Delete", v1::DeleteSessionRequest, v1::DeleteSessionResponse;
-        find_by_principal, "Sessions/FindByPrincipal",
-            v1::FindByPrincipalRequest, v1::FindByPrincipalResponse;
-    }
-}

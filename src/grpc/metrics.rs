@@ -24,6 +24,13 @@ pub(super) enum Method {
     ListCaches,
     GetStatus,
     Watch,
+    SessionCreate,
+    SessionLoad,
+    SessionSave,
+    SessionTouch,
+    SessionChangeId,
+    SessionDelete,
+    SessionFind,
 }
 
 /// What came of a request. Several items of a batch count as one `Batch`.
@@ -51,7 +58,7 @@ pub(super) enum Outcome {
     Internal,
 }
 
-const METHODS: [(Method, &str, &[Outcome]); 14] = [
+const METHODS: [(Method, &str, &[Outcome]); 21] = [
     (
         Method::Get,
         "Get",
@@ -74,6 +81,33 @@ const METHODS: [(Method, &str, &[Outcome]); 14] = [
     (Method::ListCaches, "ListCaches", &[Outcome::Done]),
     (Method::GetStatus, "GetStatus", &[Outcome::Done]),
     (Method::Watch, "Watch", &[Outcome::Done]),
+    (Method::SessionCreate, "SessionCreate", &[Outcome::Done]),
+    (
+        Method::SessionLoad,
+        "SessionLoad",
+        &[Outcome::Hit, Outcome::Miss],
+    ),
+    (
+        Method::SessionSave,
+        "SessionSave",
+        &[Outcome::Stored, Outcome::Absent],
+    ),
+    (
+        Method::SessionTouch,
+        "SessionTouch",
+        &[Outcome::Touched, Outcome::Absent],
+    ),
+    (
+        Method::SessionChangeId,
+        "SessionChangeId",
+        &[Outcome::Done, Outcome::Absent],
+    ),
+    (
+        Method::SessionDelete,
+        "SessionDelete",
+        &[Outcome::Done, Outcome::Absent],
+    ),
+    (Method::SessionFind, "SessionFind", &[Outcome::Done]),
 ];
 
 const FAILURES: [Outcome; 9] = [

@@ -57,6 +57,10 @@ pub enum Cause {
     StoreFull,
     /// The entry is not a decimal number of 64 bits, or would not fit into them.
     NotANumber,
+    /// The session would be larger than sessions may be.
+    SessionTooLarge,
+    /// Sessions are switched off here.
+    SessionsInactive,
     /// This build does not do that yet.
     CapabilityMissing,
     /// The history that a token belongs to has ended.
@@ -125,6 +129,8 @@ impl Cause {
             Self::AnswerTooLarge => "ANSWER_TOO_LARGE",
             Self::StoreFull => "STORE_FULL",
             Self::NotANumber => "NOT_A_NUMBER",
+            Self::SessionTooLarge => "SESSION_TOO_LARGE",
+            Self::SessionsInactive => "SESSIONS_INACTIVE",
             Self::CapabilityMissing => "CAPABILITY_MISSING",
             Self::LineageChanged => "LINEAGE_CHANGED",
             Self::TooManySubscribers => "TOO_MANY_SUBSCRIBERS",
@@ -141,6 +147,8 @@ impl Cause {
             Self::Deadline
             | Self::AnswerTooLarge
             | Self::NotANumber
+            | Self::SessionTooLarge
+            | Self::SessionsInactive
             | Self::CapabilityMissing
             | Self::SubscriberTooSlow => Owner::Caller,
             Self::NoSession
@@ -203,6 +211,8 @@ impl Cause {
             | Self::AnswerTooLarge
             | Self::StoreFull
             | Self::NotANumber
+            | Self::SessionTooLarge
+            | Self::SessionsInactive
             | Self::CapabilityMissing
             | Self::LineageChanged
             | Self::Internal => None,

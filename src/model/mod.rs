@@ -14,6 +14,7 @@ mod fault;
 mod history;
 mod lineage;
 mod moment;
+mod own_key;
 mod version;
 
 pub use address::{Address, CacheId, CacheName, Key, NameError, Tenant};
@@ -28,4 +29,5 @@ pub use fault::{Applied, Cause, Fault, Owner};
 pub use history::{History, HistoryId, Place, Point};
 pub use lineage::{Lineage, Token};
 pub use moment::Moment;
+pub use own_key::own_key;
 pub use version::Version;

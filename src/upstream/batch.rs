@@ -46,11 +46,13 @@ pub enum Operation {
     Survey,
     /// The canary is read, written, or looked for losses with.
     Canary,
+    /// HTTP sessions.
+    Session,
 }
 
 impl Operation {
     /// Every operation, for registering metrics.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Get,
         Self::Put,
         Self::Evict,
@@ -65,6 +67,7 @@ impl Operation {
         Self::Reconcile,
         Self::Wait,
         Self::Survey,
+        Self::Session,
     ];
 
     /// The label.
@@ -84,6 +87,7 @@ impl Operation {
             Self::Reconcile => "reconcile",
             Self::Wait => "wait",
             Self::Survey => "survey",
+            Self::Session => "session",
         }
     }
 }

@@ -26,6 +26,7 @@ mod partition;
 mod python;
 mod resurrection;
 mod sentinels;
+mod sessions;
 mod startup;
 mod succession;
 mod support;

@@ -32,7 +32,7 @@ use vedetta::model::{
 use vedetta::near::{Capacity, Near};
 use vedetta::sentinel::{self, Election, Hints, WatchSettings};
 use vedetta::telemetry::Registry;
-use vedetta::upstream::{self, Alarm, SessionSettings, Tracker};
+use vedetta::upstream::{self, Alarm, SessionSettings, Tracker, Witnesses};
 
 use crate::field::{Home, Spot};
 use crate::side::{From, Seen, Side};
@@ -122,7 +122,8 @@ impl Sidecar {
         let writing = Writing {
             passage,
             journal,
-            settings: settings.clone(),
+            witnesses: Witnesses::start(&settings, &tasks),
+            prefix: settings.redis.prefix.clone(),
         };
         let store =
             registry.register(|| Remote::new(writing, cache_rules(), coherence, tasks.clone()));

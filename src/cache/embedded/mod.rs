@@ -16,8 +16,7 @@ use parking_lot::Mutex;
 use crate::config::CacheRules;
 use crate::invalidation::{Event, Hub};
 use crate::model::{
-    Applied, CacheId, Cause, Consistency, Copies, Durability, Expiry, Fault, Key, Lineage, Lookup,
-    PutOutcome, Tenant, Token, TtlLookup,
+    CacheId, Consistency, Expiry, Fault, Key, Lineage, Lookup, PutOutcome, Tenant, Token, TtlLookup,
 };
 
 use super::store::{
@@ -63,17 +62,7 @@ impl Embedded {
         if !changed.is_empty() {
             self.hub.invalidated(cache.clone(), changed);
         }
-        if let Durability::Copies {
-            copies: Copies::Replicas(1..),
-            ..
-        } = write.durability
-        {
-            return Err(Fault {
-                cause: Cause::AppliedUnreplicated,
-                applied: Applied::Yes,
-                detail: "the embedded store has no replicas".to_owned(),
-            });
-        }
+        write.durability.without_replicas()?;
         Ok(Written {
             answer,
             token: Some(Token {

@@ -1,8 +1,7 @@
 //! The store on the current Redis master.
 //!
 //! `reader` answers from the near cache, or has one caller ask the master for all who want the same; `read`, `write`
-//! and `counter` turn calls into batches and replies into answers; `copies` waits for replicas; `journal` undoes on a
-//! new master what the loss of writes brought back; `own_write` takes what is written out of the near cache; `canary`
+//! and `counter` turn calls into batches and replies into answers; `journal` undoes on a new master what the loss of writes brought back; `own_write` takes what is written out of the near cache; `canary`
 //! and `audit` watch over the coherence of all of it; `scripts` holds what must be atomic; `sweep` gives back what a
 //! clear made dead; `registry` remembers which caches exist.
 //!
@@ -16,7 +15,6 @@ mod answer;
 mod audit;
 mod batch_reader;
 mod canary;
-mod copies;
 mod counter;
 mod expiry;
 mod flight;
@@ -48,13 +46,12 @@ use crate::model::{
     Version,
 };
 use crate::near::Near;
-use crate::upstream::{Batch, Lane, Reply, Session, SessionSettings};
+use crate::upstream::{Batch, Lane, Reply, Session, Witnesses};
 
 use super::frame::STAMP_BYTES;
 use super::layout::Layout;
 use super::store::{IfAbsent, Increment, Items, Put, Read, Store, Write, Written};
 pub use canary::{Canary, canary_key};
-use copies::Witnesses;
 pub(super) use counter::not_a_number;
 pub use flight::Flight;
 pub use journal::{ClearsAgain, Journal};
@@ -108,18 +105,17 @@ pub struct Writing {
     pub passage: Passage,
     /// Where they are remembered.
     pub journal: (Arc<Journal>, ClearsAgain),
-    /// How connections are opened that wait for replicas.
-    pub settings: SessionSettings,
+    /// Who waits for replicas.
+    pub witnesses: Witnesses,
+    /// Stands before every key.
+    pub prefix: String,
 }
 
 impl Remote {
     /// On whatever master the passage leads to.
     pub fn new(writing: Writing, rules: CacheRules, coherence: Coherence, tasks: Tasks) -> Self {
-        let prefix = &writing.settings.redis.prefix;
-        let layout = Layout::new(prefix);
+        let layout = Layout::new(&writing.prefix);
         let lane = writing.passage.lane().clone();
-        let marker = format!("vedetta:wait:{prefix}:{:016x}", rand::random::<u64>());
-        let witnesses = Witnesses::start(&writing.settings, &marker, &tasks);
         let (journal, ClearsAgain(clears)) = writing.journal;
         let scripts = Arc::new(Scripts::new());
         let near = coherence.near.clone();
@@ -142,7 +138,7 @@ impl Remote {
             tasks,
             passage: writing.passage,
             journal,
-            witnesses,
+            witnesses: writing.witnesses,
             fills: Semaphore::new(reader::FILLS),
         });
         let clearing = core.clone();

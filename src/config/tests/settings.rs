@@ -146,6 +146,19 @@ const BOUNDS: &[(&str, &[&str], &[&str])] = &[
         &["16MiB", "1GiB"],
         &["16777215B", "1025MiB", "1B"],
     ),
+    ("sessions.max_inactive", &["1s", "366d"], &["999ms", "367d"]),
+    (
+        "limits.session_attributes",
+        &["1", "10000"],
+        &["0", "10001"],
+    ),
+    (
+        "limits.session_attribute",
+        &["1B", "16MiB"],
+        &["0B", "17MiB"],
+    ),
+    ("limits.session", &["1B", "64MiB"], &["0B", "65MiB"]),
+    ("limits.sessions_found", &["1", "100000"], &["0", "100001"]),
     (
         "limits.inflight_calls",
         &["1", "1000000"],
