@@ -18,16 +18,17 @@ use crate::cache::{Cache, Embedded, Store};
 use crate::clock;
 use crate::config::{Api, Config, Loaded, RedisConfig, SentinelConfig, StoreConfig};
 use crate::drain::Tasks;
+use crate::events::{Bell, EmbeddedLog, Events, Log};
 use crate::failover::{self, Phase};
 use crate::grpc::{
-    self, Admit, BindError, CacheService, Draining, Health, Inflight, Listeners, Socket,
-    StatusService, StatusSources, WatchService,
+    self, Admit, BindError, CacheService, Draining, EventsService, Health, Inflight, Listeners,
+    Socket, StatusService, StatusSources, WatchService,
 };
 use crate::invalidation::Hub;
 use crate::proto::v1::get_status_response as status;
 use crate::telemetry::Registry;
 
-use links::{hub, links, show_figures};
+use links::{events, hub, links, show_figures};
 
 /// How long the links get to end after the last call. Nothing is lost with them.
 const LINKS_GRACE: Duration = Duration::from_millis(500);
@@ -200,7 +201,15 @@ async fn embedded(
             evictions: figures.evictions,
         }
     }));
-    let health = open(cache, hub, sources, config, registry, floors, listeners).await?;
+    let bell = Arc::new(Bell::default());
+    let log = Log::Embedded(EmbeddedLog::new(bell.clone(), config.events));
+    let rooms = Rooms {
+        cache,
+        hub,
+        events: events(log, bell, config, registry, floors),
+        sources,
+    };
+    let health = open(rooms, config, registry, floors, listeners).await?;
     Ok((health, None))
 }
 
@@ -239,14 +248,26 @@ async fn remote(
             show,
         ),
     };
-    let health = open(cache, hub, sources, config, registry, floors, listeners).await?;
+    let rooms = Rooms {
+        cache,
+        hub,
+        events: links.events,
+        sources,
+    };
+    let health = open(rooms, config, registry, floors, listeners).await?;
     Ok((health, Some(links.follower)))
 }
 
-async fn open<S: Store>(
+/// What the API is served from.
+struct Rooms<S> {
     cache: Arc<Cache<S>>,
     hub: Arc<Hub>,
+    events: Arc<Events>,
     sources: StatusSources,
+}
+
+async fn open<S: Store>(
+    rooms: Rooms<S>,
     config: &Config,
     registry: &Registry,
     floors: &Floors,
@@ -258,17 +279,29 @@ async fn open<S: Store>(
             Inflight::new(config.limits.inflight_calls),
         )
     });
-    let admitting = cache.clone();
+    let admitting = rooms.cache.clone();
     let admit = Admit(Arc::new(move |name| admitting.admit(name)));
-    let service = CacheService::new(cache, config.limits.clone(), metrics.clone());
+    let service = CacheService::new(rooms.cache, config.limits.clone(), metrics.clone());
     let watch = WatchService::new(
-        hub,
+        rooms.hub,
         admit,
         config.limits.clone(),
         metrics.clone(),
         floors.serving.stopping(),
     );
-    let status = StatusService::new(sources, config.limits.clone(), config.profile, metrics);
+    let events = EventsService::new(
+        rooms.events,
+        config.events,
+        config.limits.clone(),
+        metrics.clone(),
+        floors.serving.stopping(),
+    );
+    let status = StatusService::new(
+        rooms.sources,
+        config.limits.clone(),
+        config.profile,
+        metrics,
+    );
     let draining = Draining {
         grace: config.api.drain,
         inflight,
@@ -278,6 +311,7 @@ async fn open<S: Store>(
         service,
         status,
         watch,
+        events,
         &config.limits,
         &floors.serving,
         draining,

@@ -38,6 +38,7 @@ pub mod invalidation;
 
 // floor 4
 pub mod cache;
+pub mod events;
 
 // floor 5
 pub mod admin;

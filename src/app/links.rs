@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use crate::cache::{Canary, Coherence, Flight, Journal, Remote, Writing, canary_key};
 use crate::config::{Config, Credentials, RedisConfig, SentinelConfig, Tls};
 use crate::dial::{Access, SecretFiles, Secrets};
+use crate::events::{self, Bell, Events, EventsLimits, Log, RemoteLog};
 use crate::failover::{self, Examiner, Following, Weakness};
 use crate::invalidation::{self, Directory, Hub, HubLimits, Intake};
 use crate::model::{Cause, Fault, Master, Signal};
@@ -29,6 +30,7 @@ const POLLS_PER_BOUND: u32 = 4;
 pub(super) struct Links {
     pub(super) store: Remote,
     pub(super) coherence: Coherence,
+    pub(super) events: Arc<Events>,
     pub(super) follower: watch::Receiver<failover::Status>,
     pub(super) elections: watch::Receiver<Election>,
     pub(super) weaknesses: watch::Receiver<Arc<[Weakness]>>,
@@ -45,12 +47,14 @@ pub(super) fn links(
     let (of_redis, of_sentinels) = secrets(redis, sentinel, registry, floors)?;
     let coherence = coherence(config, hub);
     let canary = canary_key(&redis.prefix, rand::random());
-    let intake = Arc::new(Intake::new(
+    let bell = Arc::new(Bell::default());
+    let intake = Intake::new(
         coherence.near.clone(),
         coherence.hub.clone(),
         coherence.directory.clone(),
         canary.clone(),
-    ));
+    );
+    let intake = Arc::new(intake.listening(RemoteLog::KEYS, bell.clone()));
     let hints = Hints::default();
     let (signals, noticed) = watch::channel(None);
     let signals = Arc::new(signals);
@@ -85,6 +89,8 @@ pub(super) fn links(
     let (lane, elected) = (passage.lane().clone(), elections.clone());
     let (examiner, weaknesses) = registry.register(|| Examiner::new(lane, elected, config.fence));
     floors.links.spawn("examiner", examiner.run());
+    let log = RemoteLog::new(passage.clone(), &redis.prefix, config.events);
+    let events = events(Log::Remote(log), bell, config, registry, floors);
     let writing = Writing {
         passage,
         journal,
@@ -97,6 +103,7 @@ pub(super) fn links(
     Ok(Links {
         store,
         coherence,
+        events,
         follower,
         elections,
         weaknesses,
@@ -146,6 +153,23 @@ pub(super) fn hub(config: &Config, registry: &Registry, floors: &Floors) -> Arc<
         .links
         .spawn("hub", async move { pumped.pump().await });
     hub
+}
+
+/// The channels over that log, which rings that bell.
+pub(super) fn events(
+    log: Log,
+    bell: Arc<Bell>,
+    config: &Config,
+    registry: &Registry,
+    floors: &Floors,
+) -> Arc<Events> {
+    let limits = EventsLimits {
+        subscribers: config.limits.subscribers,
+        config: config.events,
+    };
+    let metrics = registry.register(events::Metrics::register);
+    let tasks = floors.links.clone();
+    Arc::new(Events::new(log, bell, limits, metrics, tasks))
 }
 
 fn watch_sentinels(

@@ -1,7 +1,7 @@
 //! Where things are in Redis: keys of entries, and of what vedetta keeps for itself.
 //!
 //! Entries are at `[<prefix>:][<tenant>_]<cache>::<key>`, which is Entando's layout. Everything else is under
-//! `vedetta:`; there each part is escaped, so that two caches never share a stamp.
+//! `vedetta:` (`upstream::own_key`), where two caches never share a stamp.
 //!
 //! Entando's layout alone does not tell tenant `a` with cache `b_c` from tenant `a_b` with cache `c`. In framed
 //! caches the stamp does: an entry of the other cache carries the other's stamp and is a miss. Raw caches have no
@@ -9,12 +9,11 @@
 //!
 //! Not here: what is in the keys (`frame`).
 
-use std::fmt::Write;
-
 use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::config::{CacheRules, Encoding};
 use crate::model::{CacheId, Key, Tenant};
+use crate::upstream::own_key;
 
 /// Names keys.
 #[derive(Debug, Clone)]
@@ -57,13 +56,11 @@ impl Layout {
 
     /// The key of the stamp of a cache.
     pub(super) fn stamp(&self, cache: &CacheId) -> Bytes {
-        format!(
-            "vedetta:stamp:{}:{}:{}",
-            escape(self.prefix.trim_end_matches(':')),
-            escape(cache.tenant.as_str()),
-            escape(cache.name.as_str())
+        let prefix = self.prefix.trim_end_matches(':');
+        own_key(
+            "stamp",
+            &[prefix, cache.tenant.as_str(), cache.name.as_str()],
         )
-        .into()
     }
 
     /// The key of the lock on the sweep after a clear, which the stamp of the clear names.
@@ -90,12 +87,8 @@ impl Layout {
 
     /// The key of the set of caches that a tenant has used.
     pub(super) fn registry(&self, tenant: &Tenant) -> Bytes {
-        format!(
-            "vedetta:caches:{}:{}",
-            escape(self.prefix.trim_end_matches(':')),
-            escape(tenant.as_str())
-        )
-        .into()
+        let prefix = self.prefix.trim_end_matches(':');
+        own_key("caches", &[prefix, tenant.as_str()])
     }
 
     fn head(&self, cache: &CacheId) -> String {
@@ -141,19 +134,6 @@ pub(super) fn check(cache: &CacheId, rules: &CacheRules) -> Result<(), (String, 
         }
         _ => Ok(()),
     }
-}
-
-fn escape(part: &str) -> String {
-    let mut escaped = String::with_capacity(part.len());
-    for c in part.chars() {
-        if c == '%' || c == ':' {
-            // Writing to a String does not fail.
-            let _ = write!(escaped, "%{:02X}", c as u32);
-        } else {
-            escaped.push(c);
-        }
-    }
-    escaped
 }
 
 #[cfg(test)]

@@ -14,13 +14,15 @@ use super::mistake::quoted;
 use super::rules;
 use super::store;
 use super::types::{
-    Admin, Api, Config, FenceConfig, FenceMode, Limits, Log, LogFormat, NearConfig, Profile,
+    Admin, Api, Config, EventsConfig, FenceConfig, FenceMode, Limits, Log, LogFormat, NearConfig,
+    Profile,
 };
 use super::units::{duration, number, size};
 
 /// The length of `sun_path` on Linux without its terminating zero.
 const SOCKET_BYTES: usize = 107;
 const SECOND: Duration = Duration::from_secs(1);
+const DAY: Duration = Duration::from_secs(86_400);
 const MIB: u64 = 1 << 20;
 
 /// A poll and its answer must fit in, on a machine that is busy.
@@ -40,6 +42,7 @@ pub(super) fn config(
     let store = store::store(draft, read_secret);
     let near = near(draft);
     let fence = fence(draft);
+    let events = events(draft);
     let limits = limits(draft);
     let log = log(draft);
     let caches = rules::rules(draft, profile.unwrap_or(Profile::Default));
@@ -52,6 +55,7 @@ pub(super) fn config(
         near: near?,
         fence: fence?,
         caches,
+        events: events?,
         limits: limits?,
         log: log?,
     })
@@ -170,6 +174,17 @@ fn fence(draft: &mut Draft) -> Option<FenceConfig> {
         mode: mode?,
         period: period?,
         all_unconfirmed: all_unconfirmed?,
+    })
+}
+
+fn events(draft: &mut Draft) -> Option<EventsConfig> {
+    let message = draft.read("events.message", size(1..=MIB));
+    let log = draft.read("events.log", number(1..=1_000_000));
+    let idle = draft.read("events.idle", duration(60 * SECOND..=365 * DAY));
+    Some(EventsConfig {
+        message: message?,
+        log: log?,
+        idle: idle?,
     })
 }
 

@@ -31,6 +31,8 @@ pub struct Config {
     pub fence: FenceConfig,
     /// Encoding and lifetime per cache.
     pub caches: CacheRules,
+    /// Messages between pods.
+    pub events: EventsConfig,
     /// What a call may ask for.
     pub limits: Limits,
     /// What is logged, and how.
@@ -218,6 +220,17 @@ pub struct Limits {
     pub subscribers: usize,
     /// The most events that are kept for subscribers who lag or resume.
     pub replay_events: usize,
+}
+
+/// What messages of channels may be, and what is kept of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EventsConfig {
+    /// The largest message, in bytes.
+    pub message: u64,
+    /// The most messages that the log of a channel keeps.
+    pub log: usize,
+    /// How long a log is kept after its last message.
+    pub idle: Duration,
 }
 
 /// What is logged, and how.

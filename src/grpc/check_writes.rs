@@ -49,17 +49,22 @@ impl<Admit: Fn(&CacheId) -> Result<(), String>> Checker<'_, Admit> {
             let problem = "keeps what is not there yet; give a ttl, a deadline or none";
             self.refuse::<()>("initial_expiry", problem);
         }
-        if operation_id.len() > OPERATION_ID {
-            let length = operation_id.len();
-            let problem = format!("has {length} bytes; at most {OPERATION_ID} are allowed");
-            self.refuse::<()>("operation_id", problem);
-        }
+        let operation_id = self.operation_id(operation_id);
         Some(Increment {
             key: key?,
             delta,
             floor,
             initial_expiry: initial_expiry?,
-            operation_id,
+            operation_id: operation_id?,
         })
+    }
+
+    pub(super) fn operation_id(&mut self, id: Bytes) -> Option<Bytes> {
+        if id.len() > OPERATION_ID {
+            let length = id.len();
+            let problem = format!("has {length} bytes; at most {OPERATION_ID} are allowed");
+            return self.refuse("operation_id", problem);
+        }
+        Some(id)
     }
 }

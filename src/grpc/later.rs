@@ -1,6 +1,5 @@
 //! Services that a later version serves: each rpc says so.
 
-use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status};
 
 use crate::proto::v1;
@@ -12,11 +11,9 @@ use super::status::missing;
 pub(super) struct Later;
 
 macro_rules! later {
-    ($service:path { [$($stream:ident = $item:ty)?] $($rpc:ident, $name:literal, $request:ty, $response:ty;)+ }) => {
+    ($service:path { $($rpc:ident, $name:literal, $request:ty, $response:ty;)+ }) => {
         #[tonic::async_trait]
         impl $service for Later {
-            $(type $stream = BoxStream<$item>;)?
-
             $(async fn $rpc(&self, _: Request<$request>) -> Result<Response<$response>, Status> {
                 Err(missing($name))
             })+
@@ -25,16 +22,7 @@ macro_rules! later {
 }
 
 later! {
-    v1::events_server::Events {
-        [SubscribeStream = v1::SubscribeResponse]
-        publish, "Events/Publish", v1::PublishRequest, v1::PublishResponse;
-        subscribe, "Events/Subscribe", v1::SubscribeRequest, Self::SubscribeStream;
-    }
-}
-
-later! {
     v1::sessions_server::Sessions {
-        []
         create, "Sessions/Create", v1::CreateSessionRequest, v1::CreateSessionResponse;
         load, "Sessions/Load", v1::LoadSessionRequest, v1::LoadSessionResponse;
         save, "Sessions/Save", v1::SaveSessionRequest, v1::SaveSessionResponse;

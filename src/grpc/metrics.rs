@@ -24,6 +24,8 @@ pub(super) enum Method {
     ListCaches,
     GetStatus,
     Watch,
+    Publish,
+    Subscribe,
 }
 
 /// What came of a request. Several items of a batch count as one `Batch`.
@@ -51,7 +53,7 @@ pub(super) enum Outcome {
     Internal,
 }
 
-const METHODS: [(Method, &str, &[Outcome]); 14] = [
+const METHODS: [(Method, &str, &[Outcome]); 16] = [
     (
         Method::Get,
         "Get",
@@ -74,6 +76,8 @@ const METHODS: [(Method, &str, &[Outcome]); 14] = [
     (Method::ListCaches, "ListCaches", &[Outcome::Done]),
     (Method::GetStatus, "GetStatus", &[Outcome::Done]),
     (Method::Watch, "Watch", &[Outcome::Done]),
+    (Method::Publish, "Publish", &[Outcome::Done]),
+    (Method::Subscribe, "Subscribe", &[Outcome::Done]),
 ];
 
 const FAILURES: [Outcome; 9] = [

@@ -39,6 +39,7 @@ use crate::proto::v1::watch_server::WatchServer;
 use super::admission::Admission;
 use super::cache::CacheService;
 use super::deadline::WithDeadline;
+use super::events::EventsService;
 use super::greeting::Greeting;
 use super::later::Later;
 use super::limit::Inflight;
@@ -113,6 +114,7 @@ pub async fn serve<S: Store>(
     cache: CacheService<S>,
     status: StatusService,
     watch: WatchService,
+    events: EventsService,
     limits: &Limits,
     tasks: &Tasks,
     draining: Draining,
@@ -133,7 +135,7 @@ pub async fn serve<S: Store>(
     let routes = Routes::new(cache)
         .add_service(StatusServer::new(status))
         .add_service(WatchServer::new(watch))
-        .add_service(EventsServer::new(Later))
+        .add_service(EventsServer::new(events).max_decoding_message_size(largest))
         .add_service(SessionsServer::new(Later))
         .add_service(health)
         .add_service(descriptors().build_v1()?)

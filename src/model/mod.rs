@@ -6,6 +6,7 @@
 //! Not here: how any of it is stored (`cache::frame`), sent (`grpc::convert`) or configured (`config`).
 
 mod address;
+mod channel;
 mod detector;
 mod durability;
 mod endpoint;
@@ -17,6 +18,7 @@ mod moment;
 mod version;
 
 pub use address::{Address, CacheId, CacheName, Key, NameError, Tenant};
+pub use channel::{ChannelId, ChannelName};
 pub use detector::{Detector, Signal};
 pub use durability::{COPIES_WITHIN, Copies, Durability};
 pub use endpoint::{Endpoint, EndpointError, Master};

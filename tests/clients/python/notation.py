@@ -85,7 +85,11 @@ def fill(message, written, scope):
     message.SetInParent()
     for name, value in written.items():
         field = field_of(message.DESCRIPTOR, name)
-        if field.is_repeated:
+        if is_map(field):
+            kind = field.message_type.fields_by_name["value"]
+            for key, element in value.items():
+                getattr(message, name)[scope.text(key)] = scalar(kind, element, scope)
+        elif field.is_repeated:
             target = getattr(message, name)
             for element in expand_times(value):
                 if field.message_type:
@@ -106,6 +110,10 @@ def fill_message(message, value, scope):
         message.seconds, message.nanos = seconds, nanos
     else:
         fill(message, value, scope)
+
+
+def is_map(field):
+    return field.message_type is not None and field.message_type.GetOptions().map_entry
 
 
 def field_of(descriptor, name):

@@ -5,11 +5,11 @@
 //!
 //! Not here: comparing answers (`compare`). `tests/behaviour/README.md` is the definition.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, Value};
+use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MapKey, MessageDescriptor, Value};
 use serde_json::Value as Json;
 
 pub(super) const DURATION: &str = "google.protobuf.Duration";
@@ -117,7 +117,9 @@ pub(crate) fn message(
     }
     for (name, written) in json.as_object().unwrap_or_else(|| wrong(json)) {
         let field = field(descriptor, name);
-        let value = if field.is_list() {
+        let value = if field.is_map() {
+            map(&field, written, scope)?
+        } else if field.is_list() {
             let elements = array(written);
             let values = elements.iter().map(|element| value(&field, element, scope));
             Value::List(values.collect::<Result<_, _>>()?)
@@ -129,6 +131,20 @@ pub(crate) fn message(
             .unwrap_or_else(|error| panic!("the table is wrong: {name}: {error}"));
     }
     Ok(message)
+}
+
+/// A map, keyed by strings.
+fn map(field: &FieldDescriptor, json: &Json, scope: &Scope) -> Result<Value, String> {
+    let Kind::Message(entry) = field.kind() else {
+        wrong(json)
+    };
+    let kind = entry.map_entry_value_field();
+    let mut entries = HashMap::new();
+    for (key, written) in json.as_object().unwrap_or_else(|| wrong(json)) {
+        let value = value(&kind, written, scope)?;
+        entries.insert(MapKey::String(scope.text(key)), value);
+    }
+    Ok(Value::Map(entries))
 }
 
 /// The value of a field, or of one element of it, in a request or in an answer.
