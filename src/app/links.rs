@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use metrics::{describe_gauge, gauge};
 use tokio::sync::watch;
 
@@ -48,13 +49,7 @@ pub(super) fn links(
     let coherence = coherence(config, hub);
     let canary = canary_key(&redis.prefix, rand::random());
     let bell = Arc::new(Bell::default());
-    let intake = Intake::new(
-        coherence.near.clone(),
-        coherence.hub.clone(),
-        coherence.directory.clone(),
-        canary.clone(),
-    );
-    let intake = Arc::new(intake.listening(RemoteLog::KEYS, bell.clone()));
+    let intake = intake(&coherence, canary.clone(), bell.clone());
     let hints = Hints::default();
     let (signals, noticed) = watch::channel(None);
     let signals = Arc::new(signals);
@@ -108,6 +103,17 @@ pub(super) fn links(
         elections,
         weaknesses,
     })
+}
+
+/// Who hears of the sessions and their pushes.
+fn intake(coherence: &Coherence, canary: Bytes, bell: Arc<Bell>) -> Arc<Intake<Flight>> {
+    let intake = Intake::new(
+        coherence.near.clone(),
+        coherence.hub.clone(),
+        coherence.directory.clone(),
+        canary,
+    );
+    Arc::new(intake.listening(RemoteLog::KEYS, bell))
 }
 
 fn coherence(config: &Config, hub: Arc<Hub>) -> Coherence {

@@ -3,10 +3,10 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use vedetta::proto::v1::events_client::EventsClient;
 use vedetta::proto::v1::subscribe_response::gap::Reason;
 
@@ -41,7 +41,7 @@ impl Publishers {
                         let mut request = tonic::Request::new(request(CHANNEL, &name, &name));
                         request.set_timeout(DEADLINE);
                         client.publish(request).await.expect("acknowledged");
-                        into.lock().expect("lock").push(name);
+                        into.lock().push(name);
                         number += 1;
                     }
                 });
@@ -57,7 +57,7 @@ impl Publishers {
     fn finish(self) -> Vec<String> {
         self.stop.store(true, Ordering::Relaxed);
         self.thread.join().expect("the publishers");
-        std::mem::take(&mut *self.acknowledged.lock().expect("lock"))
+        std::mem::take(&mut *self.acknowledged.lock())
     }
 }
 

@@ -1,11 +1,12 @@
 //! A subscriber in a thread of its own, and what it was told; and publishing.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use tokio::runtime::{Builder, Runtime};
 use tonic::Streaming;
 use tonic::transport::{Channel, Endpoint};
@@ -57,9 +58,9 @@ impl Listener {
             let stream = connect(api).await.subscribe(request).await;
             let mut stream = stream.expect("a stream").into_inner();
             while let Ok(Some(answer)) = stream.message().await {
-                into.lock().expect("lock").add(answer);
+                into.lock().add(answer);
             }
-            into.lock().expect("lock").ended = true;
+            into.lock().ended = true;
         });
         Self {
             channels: channels.len(),
@@ -91,12 +92,12 @@ impl Listener {
     }
 
     pub(super) fn payloads(&self) -> Vec<String> {
-        let told = self.told.lock().expect("lock");
+        let told = self.told.lock();
         told.messages.iter().map(|(_, text)| text.clone()).collect()
     }
 
     pub(super) fn ids(&self) -> Vec<String> {
-        let told = self.told.lock().expect("lock");
+        let told = self.told.lock();
         told.messages.iter().map(|(id, _)| id.clone()).collect()
     }
 
@@ -105,12 +106,12 @@ impl Listener {
     }
 
     pub(super) fn gaps(&self) -> Vec<(String, Reason)> {
-        self.told.lock().expect("lock").gaps.clone()
+        self.told.lock().gaps.clone()
     }
 
     fn wait(&self, what: &str, such: impl Fn(&Told) -> bool) {
         wait::until(what, PATIENCE, || {
-            let told = self.told.lock().expect("lock");
+            let told = self.told.lock();
             if such(&told) {
                 return Ok(());
             }
