@@ -18,7 +18,8 @@ use vedetta::proto::v1::subscribe_response::gap::Reason;
 use crate::client::callers;
 use crate::support::{Vedetta, wait};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Shorter than the interval at which a log is read without a push, which would hide that pushes are not heard.
+const PATIENCE: Duration = Duration::from_secs(25);
 
 /// What was told, in order.
 #[derive(Debug, Default)]
