@@ -13,10 +13,12 @@ use vedetta::proto::v1::subscribe_response::gap::Reason;
 use super::listener::{Listener, publish, request};
 use super::{CHANNEL, PUBLISHERS};
 use crate::client::callers;
-use crate::support::{Reply, SentinelSet, Vedetta};
+use crate::support::{Reply, SentinelOptions, SentinelSet, Vedetta, wait};
 
 const DEADLINE: Duration = Duration::from_secs(20);
+const REPLICATED_WITHIN: Duration = Duration::from_secs(15);
 const LAST: &str = "last";
+const KEY: &str = "vedetta:events:::core-page";
 
 /// Publishes with operation ids until it is told to stop; what was acknowledged.
 struct Publishers {
@@ -63,9 +65,8 @@ impl Publishers {
 
 /// The payloads in the order of the log, as the master has them.
 fn log(set: &mut SentinelSet) -> Vec<String> {
-    let key = format!("vedetta:events:::{CHANNEL}");
     let master = set.master_endpoint();
-    let reply = set.redis(master).ask(&["XRANGE", &key, "-", "+"]);
+    let reply = set.redis(master).ask(&["XRANGE", KEY, "-", "+"]);
     let Ok(Reply::Many(entries)) = reply else {
         panic!("{reply:?}");
     };
@@ -126,4 +127,50 @@ fn what_the_new_master_has_is_delivered_and_loss_is_told() {
         let reasons: Vec<Reason> = listener.gaps().iter().map(|gap| gap.1).collect();
         assert_eq!(reasons, [Reason::HistoryChanged]);
     }
+}
+
+/// Messages that were delivered from a master which nobody else could hear any more.
+#[test]
+fn what_a_failover_takes_back_is_told_and_the_rest_is_not_told_again() {
+    let mut set = SentinelSet::start_with(&SentinelOptions {
+        proxied: true,
+        ..SentinelOptions::default()
+    });
+    let list = set.sentinel_list();
+    let environment = [("REDIS_ADDRESSES", list.as_str())];
+    let vedetta = Vedetta::start(&[], &environment);
+    let listener = Listener::start(&vedetta, CHANNEL, None);
+    listener.wait_started();
+    let kept: Vec<String> = (0..50).map(|number| format!("kept {number}")).collect();
+    for payload in &kept {
+        publish(&vedetta, CHANNEL, payload);
+    }
+    let master = set.master_endpoint();
+    for replica in set.replica_addresses() {
+        wait::until("a replica has all of it", REPLICATED_WITHIN, || {
+            let length = set.redis_cli(replica, &["XLEN", KEY]);
+            (length == "50").then_some(()).ok_or(length)
+        });
+    }
+    set.proxy(master).mute_others("vedetta");
+    let lost: Vec<String> = (0..20).map(|number| format!("lost {number}")).collect();
+    let ids = lost
+        .iter()
+        .map(|payload| publish(&vedetta, CHANNEL, payload));
+    let last = ids.last().expect("an id");
+    listener.wait_for(kept.len() + lost.len());
+    set.redis(master).kill9();
+    set.wait_for_master_other_than(master);
+    publish(&vedetta, CHANNEL, LAST);
+    listener.wait_for_payload(LAST);
+    let after = |before: &[String]| [before, &[LAST.to_owned()]].concat();
+    assert_eq!(listener.payloads(), after(&[kept.clone(), lost].concat()));
+    assert_eq!(listener.gaps(), [(last.clone(), Reason::HistoryChanged)]);
+
+    // Elsewhere nobody knows what was told before that id, so all of the log is.
+    let other = Vedetta::start(&[], &environment);
+    let resumed = Listener::start(&other, CHANNEL, Some(last.clone()));
+    resumed.wait_for_payload(LAST);
+    assert_eq!(resumed.payloads(), after(&kept));
+    assert_eq!(resumed.gaps(), [(last, Reason::HistoryChanged)]);
 }
