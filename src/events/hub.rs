@@ -22,7 +22,7 @@ use super::log::{Log, Publication};
 use super::metrics::Metrics;
 use super::point::Point;
 use super::reader::Reader;
-use super::subscription::{At, From, Place, Subscription};
+use super::subscription::{At, Begin, Place, Subscription};
 
 /// The most channels that are followed at once. Each keeps up to 8 MiB for subscribers that lag.
 const FOLLOWED: usize = 128;
@@ -92,7 +92,7 @@ impl Events {
     pub fn subscribe(
         &self,
         tenant: &Tenant,
-        channels: Vec<(ChannelName, From)>,
+        channels: Vec<(ChannelName, Begin)>,
     ) -> Result<Subscription, Fault> {
         let most = self.limits.subscribers;
         let seat = self.seats.clone().try_acquire_owned().map_err(|_| {
@@ -101,15 +101,15 @@ impl Events {
         })?;
         // Before anything is looked at, so that no progress is missed.
         let progressed = self.progressed.subscribe();
-        let place = |(name, from): (ChannelName, From)| {
+        let place = |(name, begin): (ChannelName, Begin)| {
             let tenant = tenant.clone();
             let channel = self.channel(ChannelId {
                 tenant,
                 name: name.clone(),
             })?;
-            let at = match from {
-                From::Now => At::Nowhere,
-                From::After(point) => At::Log(point),
+            let at = match begin {
+                Begin::Now => At::Nowhere,
+                Begin::After(point) => At::Log(point),
             };
             Ok(Place { name, channel, at })
         };

@@ -55,4 +55,4 @@ pub use metrics::Metrics;
 pub use point::Point;
 pub use remote::RemoteLog;
 pub use ring::Message;
-pub use subscription::{Delivery, From, Subscription};
+pub use subscription::{Begin, Delivery, Subscription};

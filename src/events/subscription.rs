@@ -24,7 +24,7 @@ const CHUNK: usize = 64;
 
 /// Where a subscriber begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum From {
+pub enum Begin {
     /// With what is published from now on.
     Now,
     /// With what was published after that point.

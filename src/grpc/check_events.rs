@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, HashMap};
 use bytes::Bytes;
 
 use crate::config::EventsConfig;
-use crate::events::{From, Point};
+use crate::events::{Begin, Point};
 use crate::model::{CacheId, ChannelId, ChannelName};
 
 use super::check::Checker;
@@ -46,7 +46,7 @@ impl<Admit: Fn(&CacheId) -> Result<(), String>> Checker<'_, Admit> {
         &mut self,
         names: &[String],
         mut resume_after: HashMap<String, String>,
-    ) -> Option<Vec<(ChannelName, From)>> {
+    ) -> Option<Vec<(ChannelName, Begin)>> {
         if names.is_empty() {
             return self.refuse("channels", "is empty; name at least one channel");
         }
@@ -59,11 +59,11 @@ impl<Admit: Fn(&CacheId) -> Result<(), String>> Checker<'_, Admit> {
                 self.refuse::<()>(&field, "is named twice; name each channel once");
             }
             let channel = self.channel_name(&field, name);
-            let from = match resume_after.remove(name) {
-                None => Some(From::Now),
+            let begin = match resume_after.remove(name) {
+                None => Some(Begin::Now),
                 Some(id) => self.resume(name, &id),
             };
-            checked.push(channel.zip(from));
+            checked.push(channel.zip(begin));
         }
         if !resume_after.is_empty() {
             let problem = "has a channel that is not in `channels`; name it there too";
@@ -72,9 +72,9 @@ impl<Admit: Fn(&CacheId) -> Result<(), String>> Checker<'_, Admit> {
         checked.into_iter().collect()
     }
 
-    fn resume(&mut self, name: &str, id: &str) -> Option<From> {
+    fn resume(&mut self, name: &str, id: &str) -> Option<Begin> {
         match Point::from_caller(id) {
-            Some(point) => Some(From::After(point)),
+            Some(point) => Some(Begin::After(point)),
             None => self.refuse(
                 &format!("resume_after[{name}]"),
                 "is not an id; send back the last one received for this channel, unchanged",
