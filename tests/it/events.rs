@@ -182,7 +182,7 @@ fn a_slow_subscriber_is_dropped_and_can_resume() {
     }
     fast.wait_for(messages);
     let (mut seen, mut last) = (0, None);
-    let status = runtime.block_on(async {
+    let ended = async {
         loop {
             match slow.message().await {
                 Ok(Some(answer)) => match answer.kind {
@@ -197,7 +197,9 @@ fn a_slow_subscriber_is_dropped_and_can_resume() {
                 Err(status) => return status,
             }
         }
-    });
+    };
+    let status = runtime.block_on(async { tokio::time::timeout(PATIENCE, ended).await });
+    let status = status.expect("it is ended");
     assert_eq!(status.code(), Code::ResourceExhausted, "{status:?}");
     assert!(status.message().contains("subscribe again"), "{status:?}");
     assert_eq!(vedetta.count("vedetta_events_dropped_total"), 1);
