@@ -228,13 +228,15 @@ fn many_subscribers_cost_one_read() {
     let reads = "vedetta_redis_command_duration_seconds_count{command=\"log\"}";
     let before = vedetta.count(reads);
     publish(&vedetta, CHANNEL, "hello");
-    runtime.block_on(async {
+    let told = async {
         for stream in &mut streams {
             let first = stream.message().await.expect("an answer");
             let kind = first.expect("the stream goes on").kind;
             assert!(matches!(kind, Some(Kind::Message(_))), "{kind:?}");
         }
-    });
+    };
+    let told = runtime.block_on(async { tokio::time::timeout(PATIENCE, told).await });
+    told.expect("by a push");
     let read = vedetta.count(reads) - before;
     // The push of the own publication, and that of the read inside its script.
     assert!((1..=2).contains(&read), "{read} reads");
