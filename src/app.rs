@@ -18,17 +18,18 @@ use crate::cache::{Cache, Embedded, Store};
 use crate::clock;
 use crate::config::{Api, Config, Loaded, RedisConfig, SentinelConfig, StoreConfig};
 use crate::drain::Tasks;
+use crate::events::{Bell, EmbeddedLog, Events, Log};
 use crate::failover::{self, Phase};
 use crate::grpc::{
-    self, Admit, BindError, CacheService, Draining, Health, Inflight, Listeners, Services,
-    SessionsService, Socket, StatusService, StatusSources, WatchService,
+    self, Admit, BindError, CacheService, Draining, EventsService, Health, Inflight, Listeners,
+    Services, SessionsService, Socket, StatusService, StatusSources, WatchService,
 };
 use crate::invalidation::Hub;
 use crate::proto::v1::get_status_response as status;
 use crate::sessions::{self, Bounds, Sessions};
 use crate::telemetry::Registry;
 
-use links::{hub, links, show_figures};
+use links::{events, hub, links, show_figures};
 
 /// How long the links get to end after the last call. Nothing is lost with them.
 const LINKS_GRACE: Duration = Duration::from_millis(500);
@@ -211,10 +212,13 @@ async fn embedded(
             evictions: figures.evictions,
         }
     }));
+    let bell = Arc::new(Bell::default());
+    let log = Log::Embedded(EmbeddedLog::new(bell.clone(), config.events));
     let opening = Opening {
         cache,
         sessions,
         hub,
+        events: events(log, bell, config, registry, floors),
         sources,
     };
     let health = open(opening, config, registry, floors, listeners).await?;
@@ -261,6 +265,7 @@ async fn remote(
         cache,
         sessions,
         hub,
+        events: links.events,
         sources,
     };
     let health = open(opening, config, registry, floors, listeners).await?;
@@ -285,6 +290,7 @@ struct Opening<S, T> {
     cache: Arc<Cache<S>>,
     sessions: Arc<Sessions<T>>,
     hub: Arc<Hub>,
+    events: Arc<Events>,
     sources: StatusSources,
 }
 
@@ -305,6 +311,7 @@ async fn open<S: Store, T: sessions::Store>(
         cache,
         sessions,
         hub,
+        events,
         sources,
     } = opening;
     let admitting = cache.clone();
@@ -315,6 +322,13 @@ async fn open<S: Store, T: sessions::Store>(
     let watch = WatchService::new(
         hub,
         admit,
+        config.limits.clone(),
+        metrics.clone(),
+        floors.serving.stopping(),
+    );
+    let events = EventsService::new(
+        events,
+        config.events,
         config.limits.clone(),
         metrics.clone(),
         floors.serving.stopping(),
@@ -331,6 +345,7 @@ async fn open<S: Store, T: sessions::Store>(
             sessions,
             status,
             watch,
+            events,
         },
         &config.limits,
         &floors.serving,

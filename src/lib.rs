@@ -39,6 +39,7 @@ pub mod invalidation;
 
 // floor 4
 pub mod cache;
+pub mod events;
 pub mod sessions;
 
 // floor 5

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use metrics::{describe_gauge, gauge};
 use tokio::sync::watch;
 
@@ -10,6 +11,7 @@ use crate::cache::{Canary, ClearsAgain, Coherence, Flight, Journal, Remote, Writ
 use crate::clock;
 use crate::config::{Config, Credentials, RedisConfig, SentinelConfig, Tls};
 use crate::dial::{Access, SecretFiles, Secrets};
+use crate::events::{self, Bell, Events, EventsLimits, Log, RemoteLog};
 use crate::failover::{self, Examiner, Following, Passage, Weakness};
 use crate::invalidation::{self, Directory, Hub, HubLimits, Intake};
 use crate::model::{Cause, Fault, Master, Signal};
@@ -32,6 +34,7 @@ pub(super) struct Links {
     pub(super) store: Remote,
     pub(super) sessions: sessions::Remote,
     pub(super) coherence: Coherence,
+    pub(super) events: Arc<Events>,
     pub(super) follower: watch::Receiver<failover::Status>,
     pub(super) elections: watch::Receiver<Election>,
     pub(super) weaknesses: watch::Receiver<Arc<[Weakness]>>,
@@ -48,12 +51,8 @@ pub(super) fn links(
     let (of_redis, of_sentinels) = secrets(redis, sentinel, registry, floors)?;
     let coherence = coherence(config, hub);
     let canary = canary_key(&redis.prefix, rand::random());
-    let intake = Arc::new(Intake::new(
-        coherence.near.clone(),
-        coherence.hub.clone(),
-        coherence.directory.clone(),
-        canary.clone(),
-    ));
+    let bell = Arc::new(Bell::default());
+    let intake = intake(&coherence, canary.clone(), bell.clone());
     let hints = Hints::default();
     let (signals, noticed) = watch::channel(None);
     let signals = Arc::new(signals);
@@ -88,6 +87,8 @@ pub(super) fn links(
     let (lane, elected) = (passage.lane().clone(), elections.clone());
     let (examiner, weaknesses) = registry.register(|| Examiner::new(lane, elected, config.fence));
     floors.links.spawn("examiner", examiner.run());
+    let log = RemoteLog::new(passage.clone(), &redis.prefix, config.events);
+    let events = events(Log::Remote(log), bell, config, registry, floors);
     let kept = (&settings, &coherence);
     let (store, sessions) = stores(passage, journal, kept, config, registry, floors);
     let watcher = Canary::new(&store, canary, &settings, intake.canary());
@@ -96,6 +97,7 @@ pub(super) fn links(
         store,
         sessions,
         coherence,
+        events,
         follower,
         elections,
         weaknesses,
@@ -132,6 +134,17 @@ fn stores(
     let (rules, kept) = (config.caches.clone(), coherence.clone());
     let store = registry.register(|| Remote::new(writing, rules, kept, floors.links.clone()));
     (store, sessions)
+}
+
+/// Who hears of the sessions and their pushes.
+fn intake(coherence: &Coherence, canary: Bytes, bell: Arc<Bell>) -> Arc<Intake<Flight>> {
+    let intake = Intake::new(
+        coherence.near.clone(),
+        coherence.hub.clone(),
+        coherence.directory.clone(),
+        canary,
+    );
+    Arc::new(intake.listening(RemoteLog::KEYS, bell))
 }
 
 fn coherence(config: &Config, hub: Arc<Hub>) -> Coherence {
@@ -177,6 +190,23 @@ pub(super) fn hub(config: &Config, registry: &Registry, floors: &Floors) -> Arc<
         .links
         .spawn("hub", async move { pumped.pump().await });
     hub
+}
+
+/// The channels over that log, which rings that bell.
+pub(super) fn events(
+    log: Log,
+    bell: Arc<Bell>,
+    config: &Config,
+    registry: &Registry,
+    floors: &Floors,
+) -> Arc<Events> {
+    let limits = EventsLimits {
+        subscribers: config.limits.subscribers,
+        config: config.events,
+    };
+    let metrics = registry.register(events::Metrics::register);
+    let tasks = floors.links.clone();
+    Arc::new(Events::new(log, bell, limits, metrics, tasks))
 }
 
 fn watch_sentinels(

@@ -1,7 +1,7 @@
 //! Where things are in Redis: keys of entries, and of what vedetta keeps for itself.
 //!
 //! Entries are at `[<prefix>:][<tenant>_]<cache>::<key>`, which is Entando's layout. Everything else is under
-//! `vedetta:`; there each part is escaped, so that two caches never share a stamp.
+//! `vedetta:` (`model::own_key`), where two caches never share a stamp.
 //!
 //! Entando's layout alone does not tell tenant `a` with cache `b_c` from tenant `a_b` with cache `c`. In framed
 //! caches the stamp does: an entry of the other cache carries the other's stamp and is a miss. Raw caches have no
@@ -57,7 +57,7 @@ impl Layout {
     pub(super) fn stamp(&self, cache: &CacheId) -> Bytes {
         let prefix = self.prefix.trim_end_matches(':');
         let parts = [prefix, cache.tenant.as_str(), cache.name.as_str()];
-        own_key("stamp", &parts).into()
+        own_key("stamp", &parts)
     }
 
     /// The key of the lock on the sweep after a clear, which the stamp of the clear names.
@@ -85,7 +85,7 @@ impl Layout {
     /// The key of the set of caches that a tenant has used.
     pub(super) fn registry(&self, tenant: &Tenant) -> Bytes {
         let prefix = self.prefix.trim_end_matches(':');
-        own_key("caches", &[prefix, tenant.as_str()]).into()
+        own_key("caches", &[prefix, tenant.as_str()])
     }
 
     fn head(&self, cache: &CacheId) -> String {

@@ -15,8 +15,8 @@ use super::origin::Origin;
 use super::rules;
 use super::store;
 use super::types::{
-    Admin, Api, Config, FenceConfig, FenceMode, Limits, Log, LogFormat, NearConfig, Profile,
-    SessionsConfig,
+    Admin, Api, Config, EventsConfig, FenceConfig, FenceMode, Limits, Log, LogFormat, NearConfig,
+    Profile, SessionsConfig,
 };
 use super::units::{duration, number, size, switch};
 
@@ -44,6 +44,7 @@ pub(super) fn config(
     let near = near(draft);
     let fence = fence(draft);
     let sessions = sessions(draft, profile);
+    let events = events(draft);
     let limits = limits(draft);
     let log = log(draft);
     let caches = rules::rules(draft, profile.unwrap_or(Profile::Default));
@@ -57,6 +58,7 @@ pub(super) fn config(
         fence: fence?,
         caches,
         sessions: sessions?,
+        events: events?,
         limits: limits?,
         log: log?,
     })
@@ -188,6 +190,17 @@ fn sessions(draft: &mut Draft, profile: Option<Profile>) -> Option<SessionsConfi
     Some(SessionsConfig {
         active: active?,
         max_inactive: max_inactive?,
+    })
+}
+
+fn events(draft: &mut Draft) -> Option<EventsConfig> {
+    let message = draft.read("events.message", size(1..=MIB));
+    let log = draft.read("events.log", number(1..=1_000_000));
+    let idle = draft.read("events.idle", duration(60 * SECOND..=365 * DAY));
+    Some(EventsConfig {
+        message: message?,
+        log: log?,
+        idle: idle?,
     })
 }
 

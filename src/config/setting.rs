@@ -197,6 +197,12 @@ const SETTINGS: &[Setting] = &[
         .alias("REDIS_SESSION_ACTIVE"),
     setting(Kind::Duration, "sessions.max_inactive", "VEDETTA_SESSIONS_MAX_INACTIVE", "30m",
         "How long a session lives without being used where its creator does not say, 1s to 366d"),
+    setting(Kind::Size, "events.message", "VEDETTA_EVENTS_MESSAGE", "64KiB",
+        "Largest message that can be published, 1B to 1MiB"),
+    setting(Kind::Integer, "events.log", "VEDETTA_EVENTS_LOG", "10000",
+        "Most messages that the log of a channel keeps for subscribers that resume, 1 to 1000000"),
+    setting(Kind::Duration, "events.idle", "VEDETTA_EVENTS_IDLE", "7d",
+        "How long the log of a channel is kept after its last message, 1m to 365d"),
 
     setting(Kind::Duration, "limits.wait", "VEDETTA_LIMITS_WAIT", "15s",
         "How long a call waits for a master, if its own deadline is not earlier, 0s to 10m"),
@@ -215,7 +221,7 @@ const SETTINGS: &[Setting] = &[
     setting(Kind::Integer, "limits.inflight_calls", "VEDETTA_LIMITS_INFLIGHT_CALLS", "4096",
         "Most calls being served at once, 1 to 1000000"),
     setting(Kind::Integer, "limits.subscribers", "VEDETTA_LIMITS_SUBSCRIBERS", "1024",
-        "Most streams of Watch, 1 to 100000"),
+        "Most streams of Watch, and as many of Subscribe, 1 to 100000"),
     setting(Kind::Integer, "limits.replay_events", "VEDETTA_LIMITS_REPLAY_EVENTS", "65536",
         "Most events kept for subscribers that lag or resume, 1 to 10000000; 16 MiB of keys at most"),
 

@@ -33,6 +33,8 @@ pub struct Config {
     pub caches: CacheRules,
     /// HTTP sessions.
     pub sessions: SessionsConfig,
+    /// Messages between pods.
+    pub events: EventsConfig,
     /// What a call may ask for.
     pub limits: Limits,
     /// What is logged, and how.
@@ -237,6 +239,17 @@ pub struct Limits {
     pub session: u64,
     /// The most sessions that a search answers with.
     pub sessions_found: usize,
+}
+
+/// What messages of channels may be, and what is kept of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EventsConfig {
+    /// The largest message, in bytes.
+    pub message: u64,
+    /// The most messages that the log of a channel keeps.
+    pub log: usize,
+    /// How long a log is kept after its last message.
+    pub idle: Duration,
 }
 
 /// What is logged, and how.

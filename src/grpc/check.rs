@@ -104,14 +104,7 @@ impl<'a, Admit: Fn(&CacheId) -> Result<(), String>> Checker<'a, Admit> {
 
     /// The caches of a scope; none for all.
     pub(super) fn caches(&mut self, tenant: &str, names: &[String]) -> Option<Vec<CacheName>> {
-        let most = self.limits.batch_items;
-        if names.len() > most {
-            let problem = format!(
-                "has {} names; at most {most} are allowed (limits.batch_items)",
-                names.len()
-            );
-            return self.refuse("caches", problem);
-        }
+        self.places("caches", names.len())?;
         let tenant = Tenant::new(tenant).ok();
         let checked: Vec<Option<CacheName>> = names
             .iter()
@@ -119,6 +112,17 @@ impl<'a, Admit: Fn(&CacheId) -> Result<(), String>> Checker<'a, Admit> {
             .map(|(place, name)| self.watched_cache(place, tenant.clone(), name))
             .collect();
         checked.into_iter().collect()
+    }
+
+    /// The bound on the names in a scope.
+    pub(super) fn places(&mut self, field: &str, names: usize) -> Option<()> {
+        let most = self.limits.batch_items;
+        if names > most {
+            let problem =
+                format!("has {names} names; at most {most} are allowed (limits.batch_items)");
+            return self.refuse(field, problem);
+        }
+        Some(())
     }
 
     fn watched_cache(

@@ -31,6 +31,8 @@ pub(super) enum Method {
     SessionChangeId,
     SessionDelete,
     SessionFind,
+    Publish,
+    Subscribe,
 }
 
 /// What came of a request. Several items of a batch count as one `Batch`.
@@ -58,7 +60,7 @@ pub(super) enum Outcome {
     Internal,
 }
 
-const METHODS: [(Method, &str, &[Outcome]); 21] = [
+const METHODS: [(Method, &str, &[Outcome]); 23] = [
     (
         Method::Get,
         "Get",
@@ -108,6 +110,8 @@ const METHODS: [(Method, &str, &[Outcome]); 21] = [
         &[Outcome::Done, Outcome::Absent],
     ),
     (Method::SessionFind, "SessionFind", &[Outcome::Done]),
+    (Method::Publish, "Publish", &[Outcome::Done]),
+    (Method::Subscribe, "Subscribe", &[Outcome::Done]),
 ];
 
 const FAILURES: [Outcome; 9] = [

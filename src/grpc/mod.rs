@@ -5,18 +5,19 @@
 //! Invariants: the API is reachable on the Unix socket and on loopback only; what this build does not do is refused
 //! with UNIMPLEMENTED and never ignored.
 //!
-//! Not here: what a call means (`cache`).
+//! Not here: what a call means (`cache`, `events`).
 
 mod admission;
 mod cache;
 mod capability;
 mod check;
+mod check_events;
 mod check_sessions;
 mod check_writes;
 mod convert;
 mod deadline;
+mod events;
 mod greeting;
-mod later;
 mod limit;
 mod metrics;
 mod request;
@@ -29,6 +30,7 @@ mod status_service;
 mod watch;
 
 pub use cache::CacheService;
+pub use events::EventsService;
 pub use limit::Inflight;
 pub use metrics::Metrics;
 pub use server::{Draining, Health, Listeners, Services, serve};

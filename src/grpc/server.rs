@@ -40,8 +40,8 @@ use crate::sessions;
 use super::admission::Admission;
 use super::cache::CacheService;
 use super::deadline::WithDeadline;
+use super::events::EventsService;
 use super::greeting::Greeting;
-use super::later::Later;
 use super::limit::Inflight;
 use super::sessions::SessionsService;
 use super::socket::Socket;
@@ -110,6 +110,8 @@ pub struct Services<S, T> {
     pub status: StatusService,
     /// What changes.
     pub watch: WatchService,
+    /// Messages between pods.
+    pub events: EventsService,
 }
 
 /// How to stop.
@@ -138,6 +140,7 @@ pub async fn serve<S: Store, T: sessions::Store>(
     let cache = CacheServer::new(services.cache)
         .max_decoding_message_size(largest)
         .max_encoding_message_size(usize::MAX);
+    let events = EventsServer::new(services.events).max_decoding_message_size(largest);
     let largest = usize::try_from(DECODE_FACTOR * limits.session.max(LEAST)).unwrap_or(usize::MAX);
     let sessions = SessionsServer::new(services.sessions)
         .max_decoding_message_size(largest)
@@ -152,7 +155,7 @@ pub async fn serve<S: Store, T: sessions::Store>(
     let routes = Routes::new(cache)
         .add_service(StatusServer::new(services.status))
         .add_service(WatchServer::new(services.watch))
-        .add_service(EventsServer::new(Later))
+        .add_service(events)
         .add_service(sessions)
         .add_service(health)
         .add_service(descriptors().build_v1()?)

@@ -21,6 +21,7 @@ use crate::upstream::Tracker;
 use super::directory::{Directory, Resolved};
 use super::event::{Event, Reason};
 use super::hub::{Hub, Proof};
+use super::listener::Listener;
 
 /// After a change of history nothing is served FRESH from the near cache for that long: others may still be removing
 /// old values that lost writes have brought back (coherence.md §2.4).
@@ -42,6 +43,8 @@ pub struct Intake<F> {
     canary: Bytes,
     /// When the last push for the canary was applied.
     seen: watch::Sender<Moment>,
+    /// Another room, and how its keys begin.
+    listener: Option<(&'static [u8], Arc<dyn Listener>)>,
 }
 
 impl<F: Clone> Intake<F> {
@@ -59,6 +62,19 @@ impl<F: Clone> Intake<F> {
             lineage: Mutex::new(None),
             canary,
             seen: watch::Sender::new(Moment::START),
+            listener: None,
+        }
+    }
+
+    /// Keys that begin so are told to that listener, and to nobody else.
+    pub fn listening(mut self, prefix: &'static [u8], listener: Arc<dyn Listener>) -> Self {
+        self.listener = Some((prefix, listener));
+        self
+    }
+
+    fn unsettled(&self) {
+        if let Some((_, listener)) = &self.listener {
+            listener.unsettled();
         }
     }
 
@@ -123,6 +139,12 @@ impl<F: Clone> Intake<F> {
                 self.seen.send_replace(clock::now());
                 continue;
             }
+            if let Some((prefix, listener)) = &self.listener
+                && key.starts_with(prefix)
+            {
+                listener.changed(key);
+                continue;
+            }
             if let Some(cache) = self.near.invalidate(key) {
                 self.hub.record(Event::Cleared(cache));
                 continue;
@@ -156,6 +178,7 @@ impl<F: Clone + std::fmt::Debug + Send + Sync + 'static> Tracker for Intake<F> {
     fn began(&self, generation: u64, lineage: Lineage, master: &Master, named: Option<Moment>) {
         let majority = named.map_or(Majority::Alone, Majority::Named);
         self.begin(generation, lineage, master, majority, clock::now());
+        self.unsettled();
     }
 
     fn named(&self, generation: u64, at: Moment) {
@@ -171,6 +194,7 @@ impl<F: Clone + std::fmt::Debug + Send + Sync + 'static> Tracker for Intake<F> {
         self.seen.send_replace(clock::now());
         self.near.flush();
         self.hub.interrupted(Reason::Flushed);
+        self.unsettled();
     }
 
     fn beat(&self, generation: u64, sent: Moment, offset: u64) -> bool {
@@ -183,5 +207,6 @@ impl<F: Clone + std::fmt::Debug + Send + Sync + 'static> Tracker for Intake<F> {
             self.hub.interrupted(Reason::SessionLost);
             self.hub.record(Event::FailoverStarted);
         }
+        self.unsettled();
     }
 }

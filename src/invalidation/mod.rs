@@ -1,6 +1,6 @@
 //! Who is told that something changed: from the pushes of a session to the near cache and to every subscriber.
 //!
-//! `intake` hears of sessions and pushes, inline; `directory` turns Redis keys into caches and keys; `ring` keeps what
+//! `intake` hears of sessions and pushes, inline, and tells a `listener` of the keys that are another room's; `directory` turns Redis keys into caches and keys; `ring` keeps what
 //! happened, numbered; `hub` hands it to `subscription`s, each with a cursor of its own. A push is decoded and
 //! recorded once, whoever watches: subscribers read the same records.
 //!
@@ -14,6 +14,7 @@ mod directory;
 mod event;
 mod hub;
 mod intake;
+mod listener;
 mod metrics;
 mod ring;
 mod subscription;
@@ -22,6 +23,7 @@ pub use directory::Directory;
 pub use event::{Event, Position, Reason, Scope};
 pub use hub::{Hub, HubLimits, Proof};
 pub use intake::Intake;
+pub use listener::Listener;
 pub use metrics::Metrics;
 pub use ring::Recorded;
 pub use subscription::{Delivery, Subscription};

@@ -6,8 +6,10 @@
 
 use std::fmt::Write;
 
+use bytes::Bytes;
+
 /// The key of that kind for these parts.
-pub fn own_key(kind: &str, parts: &[&str]) -> String {
+pub fn own_key(kind: &str, parts: &[&str]) -> Bytes {
     let mut key = format!("vedetta:{kind}");
     for part in parts {
         key.push(':');
@@ -20,7 +22,7 @@ pub fn own_key(kind: &str, parts: &[&str]) -> String {
             }
         }
     }
-    key
+    key.into()
 }
 
 #[cfg(test)]

@@ -26,13 +26,13 @@ impl Layout {
 
     /// The key of a session.
     pub(super) fn session(&self, tenant: &Tenant, id: &SessionId) -> Bytes {
-        own_key("session", &[&self.prefix, tenant.as_str(), id.as_str()]).into()
+        own_key("session", &[&self.prefix, tenant.as_str(), id.as_str()])
     }
 
     /// The key of the index of a principal.
     pub(super) fn principal(&self, tenant: &Tenant, principal: &Principal) -> Bytes {
         let parts = [&self.prefix, tenant.as_str(), principal.as_str()];
-        own_key("principal", &parts).into()
+        own_key("principal", &parts)
     }
 
     /// The key under which a call is remembered; of one about a session, under the id that it was called with.

@@ -48,11 +48,15 @@ pub enum Operation {
     Canary,
     /// HTTP sessions.
     Session,
+    /// A message appended.
+    Publish,
+    /// Messages read.
+    Log,
 }
 
 impl Operation {
     /// Every operation, for registering metrics.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::Get,
         Self::Put,
         Self::Evict,
@@ -68,6 +72,8 @@ impl Operation {
         Self::Wait,
         Self::Survey,
         Self::Session,
+        Self::Publish,
+        Self::Log,
     ];
 
     /// The label.
@@ -88,6 +94,8 @@ impl Operation {
             Self::Wait => "wait",
             Self::Survey => "survey",
             Self::Session => "session",
+            Self::Publish => "publish",
+            Self::Log => "log",
         }
     }
 }

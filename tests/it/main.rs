@@ -12,6 +12,7 @@ mod client;
 mod confirm;
 mod credentials;
 mod discovery;
+mod events;
 mod failover;
 mod faults;
 mod history;

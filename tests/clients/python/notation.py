@@ -88,7 +88,7 @@ def fill(message, written, scope):
         if is_map(field):
             target, member = getattr(message, name), field.message_type.fields_by_name["value"]
             for key, element in value.items():
-                target[key] = scalar(member, element, scope)
+                target[scope.text(key)] = scalar(member, element, scope)
         elif field.is_repeated:
             target = getattr(message, name)
             for element in expand_times(value):

@@ -146,7 +146,7 @@ fn map(
     let members = json.as_object().unwrap_or_else(|| wrong(json)).iter();
     let pairs = members.map(|(name, written)| {
         let value = value(&member, written, scope)?;
-        Ok((MapKey::String(name.clone()), value))
+        Ok((MapKey::String(scope.text(name)), value))
     });
     pairs.collect()
 }
