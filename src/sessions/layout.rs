@@ -47,7 +47,6 @@ impl Layout {
             "session-op",
             &[&self.prefix, tenant.as_str(), &hex, session],
         )
-        .into()
     }
 }
 
