@@ -258,8 +258,11 @@ async fn open<S: Store>(
             Inflight::new(config.limits.inflight_calls),
         )
     });
-    let admitting = cache.clone();
-    let admit = Admit(Arc::new(move |name| admitting.admit(name)));
+    let (admitting, encoding) = (cache.clone(), cache.clone());
+    let admit = Admit {
+        judge: Arc::new(move |name| admitting.admit(name)),
+        encoding: Arc::new(move |name| encoding.policy(name).encoding),
+    };
     let service = CacheService::new(cache, config.limits.clone(), metrics.clone());
     let watch = WatchService::new(
         hub,

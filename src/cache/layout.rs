@@ -14,7 +14,7 @@ use std::fmt::Write;
 use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::config::{CacheRules, Encoding};
-use crate::model::{CacheId, Key, Tenant};
+use crate::model::{CacheId, GroupName, Key, Tenant};
 
 /// Names keys.
 #[derive(Debug, Clone)]
@@ -57,28 +57,40 @@ impl Layout {
 
     /// The key of the stamp of a cache.
     pub(super) fn stamp(&self, cache: &CacheId) -> Bytes {
-        format!(
-            "vedetta:stamp:{}:{}:{}",
-            escape(self.prefix.trim_end_matches(':')),
-            escape(cache.tenant.as_str()),
-            escape(cache.name.as_str())
-        )
-        .into()
+        self.of("stamp", cache).into()
+    }
+
+    /// The key of the stamp of a group.
+    pub(super) fn group(&self, cache: &CacheId, group: &GroupName) -> Bytes {
+        format!("{}:{}", self.of("group", cache), escape(group.as_str())).into()
+    }
+
+    /// The key of the clock that counts the flushes of groups of a cache.
+    pub(super) fn flushes(&self, cache: &CacheId) -> Bytes {
+        self.of("flushes", cache).into()
+    }
+
+    /// The key of the groups that wait for the value of a key.
+    pub(super) fn pending(&self, cache: &CacheId, key: &Key) -> Bytes {
+        let cache = self.of("pending", cache);
+        [cache.as_bytes(), b":", key.as_bytes()].concat().into()
     }
 
     /// The key of the lock on the sweep after a clear, which the stamp of the clear names.
     pub(super) fn sweep(&self, cache: &CacheId, stamp: &[u8]) -> Bytes {
-        let cache = self.stamp(cache);
-        let cache = &cache[b"vedetta:stamp:".len()..];
-        [b"vedetta:sweep:", cache, b":", stamp].concat().into()
+        let cache = self.of("sweep", cache);
+        [cache.as_bytes(), b":", stamp].concat().into()
+    }
+
+    /// The key of the lock on the sweeps after flushes of groups.
+    pub(super) fn sweep_of_groups(&self, cache: &CacheId) -> Bytes {
+        self.of("sweep-groups", cache).into()
     }
 
     /// The key under which a call that changes a counter is remembered.
     pub(super) fn operation(&self, cache: &CacheId, key: &Key, id: &[u8]) -> Bytes {
-        let cache = self.stamp(cache);
         let mut name = BytesMut::new();
-        name.put_slice(b"vedetta:op:");
-        name.put_slice(&cache[b"vedetta:stamp:".len()..]);
+        name.put_slice(self.of("op", cache).as_bytes());
         name.put_slice(b":");
         for byte in id {
             name.put_slice(format!("{byte:02x}").as_bytes());
@@ -96,6 +108,16 @@ impl Layout {
             escape(tenant.as_str())
         )
         .into()
+    }
+
+    /// Of that kind and for that cache.
+    fn of(&self, kind: &str, cache: &CacheId) -> String {
+        format!(
+            "vedetta:{kind}:{}:{}:{}",
+            escape(self.prefix.trim_end_matches(':')),
+            escape(cache.tenant.as_str()),
+            escape(cache.name.as_str())
+        )
     }
 
     fn head(&self, cache: &CacheId) -> String {
@@ -205,6 +227,22 @@ mod tests {
             Layout::new("p").stamp(&cache("", "c")),
             layout.stamp(&cache("", "p:c"))
         );
+    }
+
+    #[test]
+    fn groups_have_keys_of_their_own() {
+        let layout = Layout::new("p");
+        let group = |cache: &CacheId, name| {
+            layout.group(cache, &GroupName::new(name).expect("a group"))
+        };
+        assert_eq!(
+            group(&cache("t", "c"), "a:b%"),
+            "vedetta:group:p:t:c:a%3Ab%25"
+        );
+        assert_ne!(group(&cache("", "c"), "d:e"), group(&cache("", "c:d"), "e"));
+        let key = Key::new(Bytes::from_static(b"k:1")).expect("key");
+        assert_eq!(layout.pending(&cache("t", "c"), &key), "vedetta:pending:p:t:c:k:1");
+        assert_eq!(layout.flushes(&cache("t", "c")), "vedetta:flushes:p:t:c");
     }
 
     #[test]

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 
 use crate::clock;
 use crate::model::{CacheId, Key, Lineage, Master, Moment};
-use crate::near::{Beat, Majority, Near};
+use crate::near::{Beat, Majority, Near, Stamped};
 use crate::upstream::Tracker;
 
 use super::directory::{Directory, Resolved};
@@ -26,8 +26,8 @@ use super::hub::{Hub, Proof};
 /// old values that lost writes have brought back (coherence.md §2.4).
 const QUARANTINE: Duration = Duration::from_secs(2);
 
-/// How the keys of stamps begin (`cache::layout`).
-const STAMPS: &[u8] = b"vedetta:stamp:";
+/// How the keys of stamps begin, of caches and of groups (`cache::layout`).
+const STAMPS: [&[u8]; 2] = [b"vedetta:stamp:", b"vedetta:group:"];
 
 /// Tells what it hears.
 #[derive(Debug)]
@@ -120,11 +120,20 @@ impl<F: Clone> Intake<F> {
                 self.seen.send_replace(clock::now());
                 continue;
             }
-            if let Some(cache) = self.near.invalidate(key) {
-                self.hub.record(Event::Cleared(cache));
-                continue;
+            match self.near.invalidate(key) {
+                Some(Stamped::Cache(cache)) => {
+                    self.hub.record(Event::Cleared(cache));
+                    continue;
+                }
+                Some(Stamped::Group(cache, group)) => {
+                    let groups = vec![group];
+                    self.hub.record(Event::GroupsFlushed { cache, groups });
+                    continue;
+                }
+                None => {}
             }
-            let whose = if key.starts_with(STAMPS) {
+            let is_stamp = STAMPS.iter().any(|head| key.starts_with(head));
+            let whose = if is_stamp {
                 Resolved::Nobodys
             } else {
                 self.directory.resolve(key)
@@ -136,8 +145,8 @@ impl<F: Clone> Intake<F> {
                     }
                 }
                 Resolved::Unknown => self.hub.interrupted(Reason::TooManyCaches),
-                // The stamp of a cache that is one too many: it was cleared, and nobody can say which it is.
-                Resolved::Nobodys if key.starts_with(STAMPS) && self.near.has_unknown_stamps() => {
+                // The stamp of a cache or group that is one too many: nobody can say which it is.
+                Resolved::Nobodys if is_stamp && self.near.has_unknown_stamps() => {
                     self.hub.interrupted(Reason::TooManyCaches);
                 }
                 Resolved::Nobodys => {}

@@ -57,6 +57,10 @@ pub enum Cause {
     StoreFull,
     /// The entry is not a decimal number of 64 bits, or would not fit into them.
     NotANumber,
+    /// The entry would be in more groups than an entry may have.
+    TooManyGroups,
+    /// Others changed the groups of the entry as often as it was looked at.
+    Contended,
     /// This build does not do that yet.
     CapabilityMissing,
     /// The history that a token belongs to has ended.
@@ -125,6 +129,8 @@ impl Cause {
             Self::AnswerTooLarge => "ANSWER_TOO_LARGE",
             Self::StoreFull => "STORE_FULL",
             Self::NotANumber => "NOT_A_NUMBER",
+            Self::TooManyGroups => "TOO_MANY_GROUPS",
+            Self::Contended => "CONTENDED",
             Self::CapabilityMissing => "CAPABILITY_MISSING",
             Self::LineageChanged => "LINEAGE_CHANGED",
             Self::TooManySubscribers => "TOO_MANY_SUBSCRIBERS",
@@ -141,6 +147,8 @@ impl Cause {
             Self::Deadline
             | Self::AnswerTooLarge
             | Self::NotANumber
+            | Self::TooManyGroups
+            | Self::Contended
             | Self::CapabilityMissing
             | Self::SubscriberTooSlow => Owner::Caller,
             Self::NoSession
@@ -177,6 +185,7 @@ impl Cause {
         match self {
             Self::NoSession
             | Self::Overloaded
+            | Self::Contended
             | Self::PushesStopped
             | Self::RedisUnreachable
             | Self::NotAMaster
@@ -203,6 +212,7 @@ impl Cause {
             | Self::AnswerTooLarge
             | Self::StoreFull
             | Self::NotANumber
+            | Self::TooManyGroups
             | Self::CapabilityMissing
             | Self::LineageChanged
             | Self::Internal => None,

@@ -26,7 +26,7 @@ use vedetta::drain::Tasks;
 use vedetta::failover::{self, Bounds, Following, Phase, Status};
 use vedetta::invalidation::{self, Directory, Hub, HubLimits, Intake};
 use vedetta::model::{
-    Condition, Consistency, Endpoint, Expiry, Fault, Freshness, Lookup, Master, Moment, Source,
+    Condition, Consistency, Endpoint, Expiry, Fault, Freshness, Groups, Lookup, Master, Moment, Source,
     Token, Value,
 };
 use vedetta::near::{Capacity, Near};
@@ -192,6 +192,7 @@ impl Sidecar {
             value: Value::Data(value),
             expiry,
             condition: Condition::None,
+            groups: Groups::default(),
         };
         let written = self.cache.put(in_time(), &spot.address.cache, put).await?;
         Ok(written.token)

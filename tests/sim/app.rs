@@ -207,5 +207,6 @@ fn scope() -> Scope {
         tenant: Tenant::primary(),
         caches: Vec::new(),
         keys: Vec::new(),
+        groups: Vec::new(),
     }
 }

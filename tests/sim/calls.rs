@@ -137,6 +137,7 @@ impl Sidecar {
                     let read = ReadBack {
                         found: found(live.map(|live| live.id)),
                         mark: mark(stamp),
+                        members: Some(Vec::new()),
                         ttl,
                         sent,
                         received: world.now,

@@ -16,16 +16,20 @@ use quick_cache::{DefaultHashBuilder, Lifecycle, Weighter};
 
 use crate::config::{CacheRules, Encoding};
 use crate::model::{
-    CacheId, Cause, Condition, Evidence, Expiry, Fault, Hit, Key, Lookup, PutOutcome, Tenant,
-    TtlLookup, Value, Version,
+    CacheId, Cause, Condition, Evidence, Expiry, Fault, GroupName, Groups, Hit, Key, Lookup,
+    PutOutcome, Tenant, TtlLookup, Value, Version,
 };
 
 use super::super::frame;
-use super::super::store::{IfAbsent, Put};
+use super::super::store::{IfAbsent, Put, too_many_groups};
 use super::counter::Operations;
+use super::pending::Pending;
 
 /// What an entry weighs beyond its key and value: names, version, times and the slots of the map.
 const OVERHEAD: u64 = 160;
+
+/// What a group of an entry weighs beyond its name.
+const GROUP: u64 = 32;
 
 /// An entry may weigh at most this part of the capacity, so that one value cannot empty the store.
 const LARGEST_PART: u64 = 2;
@@ -66,6 +70,7 @@ struct Entry {
     value: Value,
     version: Version,
     expires: Option<Instant>,
+    groups: Groups,
 }
 
 #[derive(Debug, Clone)]
@@ -73,12 +78,16 @@ struct ByWeight;
 
 impl Weighter<Place, Entry> for ByWeight {
     fn weight(&self, place: &Place, entry: &Entry) -> u64 {
-        weight(&place.key, &entry.value)
+        weight(&place.key, &entry.value, &entry.groups)
     }
 }
 
-fn weight(key: &Key, value: &Value) -> u64 {
-    OVERHEAD + key.as_bytes().len() as u64 + value.len() as u64
+fn weight(key: &Key, value: &Value, groups: &Groups) -> u64 {
+    OVERHEAD
+        + key.as_bytes().len() as u64
+        + value.len() as u64
+        + GROUP * groups.len() as u64
+        + groups.bytes() as u64
 }
 
 #[derive(Debug, Clone, Default)]
@@ -103,6 +112,7 @@ pub(super) struct State {
     capacity: u64,
     evictions: Evictions,
     pub(super) operations: Operations,
+    pending: Pending,
 }
 
 impl State {
@@ -122,6 +132,7 @@ impl State {
             capacity,
             evictions,
             operations: Operations::default(),
+            pending: Pending::default(),
         }
     }
 
@@ -135,6 +146,12 @@ impl State {
     /// What an entry holds.
     pub(super) fn value(&mut self, cache: &CacheId, key: &Key, now: Now) -> Option<Value> {
         self.live(cache, key, now).map(|entry| entry.value)
+    }
+
+    /// The groups of an entry.
+    pub(super) fn groups(&mut self, cache: &CacheId, key: &Key, now: Now) -> Groups {
+        let entry = self.live(cache, key, now);
+        entry.map(|entry| entry.groups).unwrap_or_default()
     }
 
     pub(super) fn put(
@@ -201,6 +218,34 @@ impl State {
         }
     }
 
+    /// Makes a live entry a member; before there is one, the groups wait for it. Tells whether there was one.
+    pub(super) fn add_to_groups(
+        &mut self,
+        cache: &CacheId,
+        key: &Key,
+        groups: &Groups,
+        now: Now,
+    ) -> Result<bool, Fault> {
+        let Some(mut entry) = self.live(cache, key, now) else {
+            self.pending.add(cache, key, groups, now.clock)?;
+            return Ok(false);
+        };
+        entry.groups = entry.groups.with(groups).map_err(|_| too_many_groups())?;
+        self.check_weight(weight(key, &entry.value, &entry.groups))?;
+        self.entries.insert(own_place(cache, key), entry);
+        Ok(true)
+    }
+
+    /// Removes the members of these groups. There is nobody else whom a stamp could tell.
+    pub(super) fn flush_groups(&mut self, cache: &CacheId, groups: &[GroupName], now: Now) {
+        self.entries.retain(|place, entry| {
+            let member = groups.iter().any(|group| entry.groups.contains(group));
+            place.cache != *cache || !member
+        });
+        self.pending.forget_old(now.clock);
+        self.pending.flush(cache, groups);
+    }
+
     /// Counts in raw caches only, as the other store does.
     pub(super) fn clear(&mut self, cache: &CacheId, now: Now) -> Option<u64> {
         let removed = Cell::new(0);
@@ -225,6 +270,7 @@ impl State {
 
     pub(super) fn sweep(&mut self, now: Now) {
         self.entries.retain(|_, entry| is_live(entry, now));
+        self.pending.forget_old(now.clock);
     }
 
     pub(super) fn figures(&self) -> Figures {
@@ -244,16 +290,11 @@ impl State {
         random: u64,
         now: Now,
     ) -> Result<Version, Fault> {
-        let weight = weight(&put.key, &put.value);
-        if weight > self.capacity / LARGEST_PART {
-            return Err(Fault::not_applied(
-                Cause::StoreFull,
-                format!(
-                    "the entry weighs {weight} bytes, more than half of embedded.capacity ({} bytes)",
-                    self.capacity
-                ),
-            ));
-        }
+        self.pending.forget_old(now.clock);
+        let waiting = self.pending.of(cache, &put.key);
+        let groups = put.groups.with(&waiting.groups).map_err(|_| too_many_groups())?;
+        self.check_weight(weight(&put.key, &put.value, &groups))?;
+        self.pending.remove(cache, &put.key);
         let (value, version) = match self.rules.policy(&cache.name).encoding {
             Encoding::Framed => (put.value, Version::made_at(0, now.wall, random)),
             Encoding::Raw => frame::read_raw(&frame::raw(&put.value)),
@@ -263,18 +304,27 @@ impl State {
             value: owned(value),
             version: version.clone(),
             expires,
+            groups,
         };
-        let place = place(cache, &put.key);
-        if is_live(&entry, now) {
-            let place = Place {
-                key: put.key.into_owned(),
-                ..place
-            };
-            self.entries.insert(place, entry);
+        if is_live(&entry, now) && !waiting.flushed {
+            self.entries.insert(own_place(cache, &put.key), entry);
         } else {
-            self.entries.remove(&place);
+            self.entries.remove(&place(cache, &put.key));
         }
         Ok(version)
+    }
+
+    fn check_weight(&self, weight: u64) -> Result<(), Fault> {
+        if weight <= self.capacity / LARGEST_PART {
+            return Ok(());
+        }
+        Err(Fault::not_applied(
+            Cause::StoreFull,
+            format!(
+                "the entry weighs {weight} bytes, more than half of embedded.capacity ({} bytes)",
+                self.capacity
+            ),
+        ))
     }
 
     fn expires(
@@ -322,6 +372,11 @@ fn place(cache: &CacheId, key: &Key) -> Place {
     }
 }
 
+/// One that does not keep the message that the key came in.
+fn own_place(cache: &CacheId, key: &Key) -> Place {
+    place(cache, &key.clone().into_owned())
+}
+
 /// A copy of its own: what arrives is a slice of the message it came in, which it would keep in memory.
 fn owned(value: Value) -> Value {
     match value {
@@ -367,6 +422,7 @@ mod tests {
             value: Value::Data(value.into()),
             expiry,
             condition: Condition::None,
+            groups: Groups::default(),
         }
     }
 
@@ -477,5 +533,49 @@ mod tests {
         assert_eq!(state.figures().entries, 1);
         state.sweep(later(now, ttl));
         assert_eq!((state.figures().entries, state.figures().weight), (0, 0));
+    }
+
+    fn groups(names: &[&str]) -> Groups {
+        let name = |name: &&str| GroupName::new(name).expect("group");
+        Groups::new(names.iter().map(name)).expect("few")
+    }
+
+    #[test]
+    fn a_flush_takes_members_and_what_becomes_one_by_waiting() {
+        let (mut state, cache, now) = (state(), cache("c"), start());
+        let names: Vec<GroupName> = groups(&["g"]).iter().cloned().collect();
+        let member = Put {
+            groups: groups(&["f", "g"]),
+            ..put("member", b"v", Expiry::Never)
+        };
+        state.put(&cache, member, 1, now).expect("fits");
+        state
+            .put(&cache, put("other", b"v", Expiry::Never), 2, now)
+            .expect("fits");
+        let added = state.add_to_groups(&cache, &key("early"), &groups(&["g"]), now);
+        assert_eq!(added, Ok(false));
+        state.flush_groups(&cache, &names, now);
+        state
+            .put(&cache, put("early", b"v", Expiry::Never), 3, now)
+            .expect("fits");
+        let mut hit = |name| matches!(state.get(&cache, &key(name), now), Lookup::Hit(_));
+        assert_eq!([hit("member"), hit("other"), hit("early")], [false, true, false]);
+        // It waited for one value only.
+        state
+            .put(&cache, put("early", b"v", Expiry::Never), 4, now)
+            .expect("fits");
+        assert!(matches!(state.get(&cache, &key("early"), now), Lookup::Hit(_)));
+    }
+
+    #[test]
+    fn an_entry_that_joins_keeps_version_and_expiry_and_grows_in_weight() {
+        let (mut state, cache, now) = (state(), cache("c"), start());
+        let ttl = Duration::from_secs(9);
+        state.put(&cache, put("k", b"v", Expiry::In(ttl)), 1, now).expect("fits");
+        let (before, weight) = (state.get(&cache, &key("k"), now), state.figures().weight);
+        let added = state.add_to_groups(&cache, &key("k"), &groups(&["g"]), now);
+        assert_eq!(added, Ok(true));
+        assert_eq!(state.get(&cache, &key("k"), now), before);
+        assert_eq!(state.figures().weight, weight + GROUP + 1);
     }
 }
