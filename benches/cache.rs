@@ -20,8 +20,8 @@ use vedetta::clock;
 use vedetta::config::CacheRules;
 use vedetta::invalidation::{Hub, HubLimits, Metrics};
 use vedetta::model::{
-    Address, CacheId, CacheName, Condition, Consistency, Expiry, Groups, Key, Lineage, Moment, Tenant,
-    Value, Version,
+    Address, CacheId, CacheName, Condition, Consistency, Expiry, Groups, Key, Lineage, Moment,
+    Tenant, Value, Version,
 };
 use vedetta::near::{Begin, Capacity, Found, Majority, Near, ReadBack, Want};
 

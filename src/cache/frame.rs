@@ -254,7 +254,11 @@ mod tests {
 
     #[test]
     fn groups_that_do_not_fit_the_header_make_it_unreadable() {
-        let whole = framed_in(&Value::Null, &Version::unique(1, 2, 3), &members(&["a", "b"]));
+        let whole = framed_in(
+            &Value::Null,
+            &Version::unique(1, 2, 3),
+            &members(&["a", "b"]),
+        );
         for length in HEADER_BYTES..whole.len() {
             let mut cut = whole.to_vec();
             cut[6..8].copy_from_slice(&(length as u16).to_be_bytes());

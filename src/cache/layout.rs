@@ -232,16 +232,18 @@ mod tests {
     #[test]
     fn groups_have_keys_of_their_own() {
         let layout = Layout::new("p");
-        let group = |cache: &CacheId, name| {
-            layout.group(cache, &GroupName::new(name).expect("a group"))
-        };
+        let group =
+            |cache: &CacheId, name| layout.group(cache, &GroupName::new(name).expect("a group"));
         assert_eq!(
             group(&cache("t", "c"), "a:b%"),
             "vedetta:group:p:t:c:a%3Ab%25"
         );
         assert_ne!(group(&cache("", "c"), "d:e"), group(&cache("", "c:d"), "e"));
         let key = Key::new(Bytes::from_static(b"k:1")).expect("key");
-        assert_eq!(layout.pending(&cache("t", "c"), &key), "vedetta:pending:p:t:c:k:1");
+        assert_eq!(
+            layout.pending(&cache("t", "c"), &key),
+            "vedetta:pending:p:t:c:k:1"
+        );
         assert_eq!(layout.flushes(&cache("t", "c")), "vedetta:flushes:p:t:c");
     }
 

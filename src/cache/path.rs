@@ -9,8 +9,8 @@ use tokio::time::Instant;
 
 use crate::config::{CachePolicy, CacheRules};
 use crate::model::{
-    Address, CacheId, Cause, Consistency, Durability, Expiry, Fault, GroupName, Groups, Key, Lookup,
-    PutOutcome, Tenant, TtlLookup,
+    Address, CacheId, Cause, Consistency, Durability, Expiry, Fault, GroupName, Groups, Key,
+    Lookup, PutOutcome, Tenant, TtlLookup,
 };
 
 use super::layout;

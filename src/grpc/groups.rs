@@ -53,8 +53,7 @@ impl<S: Store> CacheService<S> {
         let cache = check.cache(&request.tenant, &request.cache);
         let encoding = self.encoding(cache.as_ref());
         let groups = check.flushed_groups("groups", &request.groups, encoding);
-        let (cache, groups, durability) =
-            check.finish(|| Some((cache?, groups?, durability?)))?;
+        let (cache, groups, durability) = check.finish(|| Some((cache?, groups?, durability?)))?;
         let written = self
             .cache
             .flush_groups(call.durable(durability), &cache, &groups)

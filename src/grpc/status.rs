@@ -47,7 +47,7 @@ pub(super) const fn code(cause: Cause) -> Code {
         | Cause::SubscriberTooSlow => Code::ResourceExhausted,
         Cause::LineageChanged | Cause::NotANumber | Cause::TooManyGroups => {
             Code::FailedPrecondition
-        },
+        }
         Cause::AppliedUnreplicated => Code::Aborted,
         Cause::OutcomeUnknown => Code::Unknown,
         Cause::Deadline => Code::DeadlineExceeded,

@@ -79,7 +79,12 @@ impl WatchService {
         let tenant = check.tenant(&request.tenant);
         let caches = check.caches(&request.tenant, &request.caches);
         let keys = check.watched_keys(request.keys, request.caches.len());
-        let groups = self.groups(&mut check, &request.groups, caches.as_deref(), tenant.as_ref());
+        let groups = self.groups(
+            &mut check,
+            &request.groups,
+            caches.as_deref(),
+            tenant.as_ref(),
+        );
         let scope = check.finish(|| {
             Some(Scope {
                 tenant: tenant?,

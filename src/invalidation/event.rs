@@ -230,10 +230,17 @@ mod tests {
             assert_eq!(scope.narrow(&event), Some(flushed(&["g"])));
             assert_eq!(scope.narrow(&flushed(&["h"])), None);
             assert!(scope.narrow(&Event::Cleared(cache("", "c"))).is_some());
-            assert!(scope.narrow(&Event::DataLoss(vec![cache("", "c")])).is_some());
+            assert!(
+                scope
+                    .narrow(&Event::DataLoss(vec![cache("", "c")]))
+                    .is_some()
+            );
         }
         assert_eq!(groups.narrow(&changed("", "c", &["a"])), None);
-        assert_eq!(both.narrow(&changed("", "c", &["a", "b"])), Some(changed("", "c", &["a"])));
+        assert_eq!(
+            both.narrow(&changed("", "c", &["a", "b"])),
+            Some(changed("", "c", &["a"]))
+        );
         let elsewhere = Event::GroupsFlushed {
             cache: cache("t", "c"),
             groups: vec![group("g")],

@@ -129,7 +129,10 @@ mod tests {
     fn a_set_has_each_group_once() {
         let name = |number: usize| GroupName::new(&format!("g{number:02}")).expect("a name");
         let groups = Groups::new([name(2), name(1), name(2)]).expect("few");
-        assert_eq!(groups.iter().cloned().collect::<Vec<_>>(), [name(1), name(2)]);
+        assert_eq!(
+            groups.iter().cloned().collect::<Vec<_>>(),
+            [name(1), name(2)]
+        );
         assert!(groups.contains(&name(2)) && !groups.contains(&name(3)));
         let most = Groups::new((0..16).map(name)).expect("as many as allowed");
         assert_eq!(most.with(&groups), Ok(most.clone()));

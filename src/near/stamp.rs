@@ -220,7 +220,9 @@ impl Stamps {
         let slot = make();
         slots.groups += usize::from(slot.is_group());
         // What came in a message would keep all of it in memory.
-        slots.by_key.insert(Bytes::copy_from_slice(key), slot.clone());
+        slots
+            .by_key
+            .insert(Bytes::copy_from_slice(key), slot.clone());
         Some(slot)
     }
 

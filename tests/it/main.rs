@@ -14,6 +14,7 @@ mod credentials;
 mod discovery;
 mod failover;
 mod faults;
+mod groups;
 mod history;
 mod increments;
 mod l0;

@@ -17,8 +17,8 @@ use parking_lot::Mutex;
 use crate::config::CacheRules;
 use crate::invalidation::{Event, Hub};
 use crate::model::{
-    Applied, CacheId, Cause, Consistency, Copies, Durability, Expiry, Fault, GroupName, Groups, Key,
-    Lineage, Lookup, PutOutcome, Tenant, Token, TtlLookup,
+    Applied, CacheId, Cause, Consistency, Copies, Durability, Expiry, Fault, GroupName, Groups,
+    Key, Lineage, Lookup, PutOutcome, Tenant, Token, TtlLookup,
 };
 
 use super::store::{

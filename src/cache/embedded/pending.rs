@@ -84,7 +84,11 @@ impl Pending {
             && now.duration_since(*since) >= WAIT
         {
             // It may wait since later by now.
-            if self.waiting.get(named).is_some_and(|waiting| waiting.since == Some(*since)) {
+            if self
+                .waiting
+                .get(named)
+                .is_some_and(|waiting| waiting.since == Some(*since))
+            {
                 self.waiting.remove(named);
             }
             self.order.pop_front();
@@ -116,9 +120,13 @@ mod tests {
     fn groups_wait_for_a_while() {
         let (mut pending, now) = (Pending::default(), Instant::now());
         let key = Key::new(Bytes::from_static(b"k")).expect("key");
-        pending.add(&cache(), &key, &groups(&["a"]), now).expect("room");
+        pending
+            .add(&cache(), &key, &groups(&["a"]), now)
+            .expect("room");
         let later = now + WAIT / 2;
-        pending.add(&cache(), &key, &groups(&["b"]), later).expect("room");
+        pending
+            .add(&cache(), &key, &groups(&["b"]), later)
+            .expect("room");
         pending.forget_old(now + WAIT);
         assert_eq!(pending.of(&cache(), &key).groups, groups(&["a", "b"]));
         pending.forget_old(later + WAIT);
@@ -130,7 +138,9 @@ mod tests {
     fn a_flush_is_remembered_by_what_waits_for_it() {
         let (mut pending, now) = (Pending::default(), Instant::now());
         let key = Key::new(Bytes::from_static(b"k")).expect("key");
-        pending.add(&cache(), &key, &groups(&["a"]), now).expect("room");
+        pending
+            .add(&cache(), &key, &groups(&["a"]), now)
+            .expect("room");
         let flush = |pending: &mut Pending, names| {
             let names: Vec<GroupName> = groups(names).iter().cloned().collect();
             pending.flush(&cache(), &names);

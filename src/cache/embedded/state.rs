@@ -292,7 +292,10 @@ impl State {
     ) -> Result<Version, Fault> {
         self.pending.forget_old(now.clock);
         let waiting = self.pending.of(cache, &put.key);
-        let groups = put.groups.with(&waiting.groups).map_err(|_| too_many_groups())?;
+        let groups = put
+            .groups
+            .with(&waiting.groups)
+            .map_err(|_| too_many_groups())?;
         self.check_weight(weight(&put.key, &put.value, &groups))?;
         self.pending.remove(cache, &put.key);
         let (value, version) = match self.rules.policy(&cache.name).encoding {
@@ -559,19 +562,27 @@ mod tests {
             .put(&cache, put("early", b"v", Expiry::Never), 3, now)
             .expect("fits");
         let mut hit = |name| matches!(state.get(&cache, &key(name), now), Lookup::Hit(_));
-        assert_eq!([hit("member"), hit("other"), hit("early")], [false, true, false]);
+        assert_eq!(
+            [hit("member"), hit("other"), hit("early")],
+            [false, true, false]
+        );
         // It waited for one value only.
         state
             .put(&cache, put("early", b"v", Expiry::Never), 4, now)
             .expect("fits");
-        assert!(matches!(state.get(&cache, &key("early"), now), Lookup::Hit(_)));
+        assert!(matches!(
+            state.get(&cache, &key("early"), now),
+            Lookup::Hit(_)
+        ));
     }
 
     #[test]
     fn an_entry_that_joins_keeps_version_and_expiry_and_grows_in_weight() {
         let (mut state, cache, now) = (state(), cache("c"), start());
         let ttl = Duration::from_secs(9);
-        state.put(&cache, put("k", b"v", Expiry::In(ttl)), 1, now).expect("fits");
+        state
+            .put(&cache, put("k", b"v", Expiry::In(ttl)), 1, now)
+            .expect("fits");
         let (before, weight) = (state.get(&cache, &key("k"), now), state.figures().weight);
         let added = state.add_to_groups(&cache, &key("k"), &groups(&["g"]), now);
         assert_eq!(added, Ok(true));

@@ -142,7 +142,10 @@ impl Core {
         let near = &self.coherence.near;
         let read = async {
             let session = self.lane.session()?;
-            if want.token.is_some_and(|token| token.lineage != session.lineage()) {
+            if want
+                .token
+                .is_some_and(|token| token.lineage != session.lineage())
+            {
                 return Err(other_lineage());
             }
             let sent = clock::now();

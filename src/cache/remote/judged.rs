@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::model::{Cause, CacheId, Fault, GroupName, Groups, Key};
+use crate::model::{CacheId, Cause, Fault, GroupName, Groups, Key};
 use crate::upstream::{Batch, Effect, Operation, Reply, Script, Session};
 
 use super::super::layout::Layout;
@@ -136,7 +136,8 @@ impl Core {
                     let waits = Fault::not_applied(fault.cause, fault.detail.clone());
                     for (at, item) in items.iter_mut().enumerate() {
                         let fault = if unsent(at) { &waits } else { &fault };
-                        item.reply.get_or_insert_with(|| Reply::Failed(fault.clone()));
+                        item.reply
+                            .get_or_insert_with(|| Reply::Failed(fault.clone()));
                     }
                 }
             }
@@ -201,7 +202,9 @@ pub(super) fn is_too_many(fields: &[Reply]) -> bool {
 fn contended() -> Fault {
     Fault::not_applied(
         Cause::Contended,
-        format!("others changed the groups of the entry in each of {ROUNDS} attempts; repeat the call"),
+        format!(
+            "others changed the groups of the entry in each of {ROUNDS} attempts; repeat the call"
+        ),
     )
 }
 
@@ -227,7 +230,10 @@ mod tests {
     }
 
     fn asks(name: &'static str) -> Reply {
-        Reply::Array(vec![ASKS, Reply::Bytes(Bytes::from_static(name.as_bytes()))])
+        Reply::Array(vec![
+            ASKS,
+            Reply::Bytes(Bytes::from_static(name.as_bytes())),
+        ])
     }
 
     #[test]

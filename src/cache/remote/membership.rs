@@ -74,7 +74,9 @@ impl Core {
         claim: Claim,
         stamps: Stamps,
     ) -> Result<Seen, Fault> {
-        let judged = self.judge_all(session, cache, vec![Ok(claim)], stamps).await?;
+        let judged = self
+            .judge_all(session, cache, vec![Ok(claim)], stamps)
+            .await?;
         judged.into_iter().next().unwrap_or_else(|| Err(no_reply()))
     }
 
@@ -100,13 +102,7 @@ impl Core {
         Ok(claims.into_iter().map(judge).collect())
     }
 
-    fn group(
-        &self,
-        session: &Session,
-        cache: &CacheId,
-        name: &GroupName,
-        stamps: Stamps,
-    ) -> Group {
+    fn group(&self, session: &Session, cache: &CacheId, name: &GroupName, stamps: Stamps) -> Group {
         let near = &self.coherence.near;
         let key = self.layout.group(cache, name);
         let slot = near
@@ -200,7 +196,10 @@ mod tests {
     fn claim(members: &[(&str, u8)]) -> Claim {
         Claim {
             seen: Seen {
-                found: Found::Present(crate::model::Value::Null, crate::model::Version::unique(1, 2, 3)),
+                found: Found::Present(
+                    crate::model::Value::Null,
+                    crate::model::Version::unique(1, 2, 3),
+                ),
                 mark: None,
                 ttl: None,
                 members: Some(Vec::new()),
@@ -216,7 +215,9 @@ mod tests {
     }
 
     fn held(stamp: u8) -> Reply {
-        Reply::Bytes(Bytes::from([[stamp; STAMP_BYTES].to_vec(), vec![0; 8]].concat()))
+        Reply::Bytes(Bytes::from(
+            [[stamp; STAMP_BYTES].to_vec(), vec![0; 8]].concat(),
+        ))
     }
 
     #[test]
@@ -230,7 +231,10 @@ mod tests {
             (name("a"), group(&held(1))),
             (name("b"), group(&held(2))),
             (name("lost"), group(&Reply::Nil)),
-            (name("cut"), group(&Reply::Bytes(Bytes::from_static(&[3; STAMP_BYTES])))),
+            (
+                name("cut"),
+                group(&Reply::Bytes(Bytes::from_static(&[3; STAMP_BYTES]))),
+            ),
         ]);
         let alive = |members| verdict(claim(members), &groups).found != Found::Absent;
         assert!(alive(&[]));

@@ -88,12 +88,7 @@ impl Core {
         self.judge(session, &place.cache, claim, stamps).await
     }
 
-    async fn confirm(
-        &self,
-        session: &Session,
-        place: &Place,
-        held: &Held,
-    ) -> Result<Claim, Fault> {
+    async fn confirm(&self, session: &Session, place: &Place, held: &Held) -> Result<Claim, Fault> {
         let names: Vec<Bytes> = std::iter::once(place.entry.clone())
             .chain(self.stamp_key(&place.cache))
             .collect();
@@ -105,12 +100,7 @@ impl Core {
             return Err(reply.map_or_else(no_reply, strange));
         };
         match parts.as_slice() {
-            [
-                Reply::Int(1),
-                Reply::Int(pttl),
-                stamp,
-                Reply::Bytes(groups),
-            ] => {
+            [Reply::Int(1), Reply::Int(pttl), stamp, Reply::Bytes(groups)] => {
                 self.metrics.confirmed();
                 let seen = Seen {
                     found: Found::Present(held.value.clone(), held.version.clone()),
