@@ -129,7 +129,9 @@ impl App {
                     self.tokens.remove(&name);
                 }
             }
-            Event::Cleared(_) | Event::Discontinuity(_) => self.drop_everything(),
+            Event::Cleared(_) | Event::GroupsFlushed { .. } | Event::Discontinuity(_) => {
+                self.drop_everything();
+            }
             Event::FailoverStarted | Event::FailoverFinished { .. } | Event::DataLoss(_) => {}
         }
     }

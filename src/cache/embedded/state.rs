@@ -16,8 +16,8 @@ use quick_cache::{DefaultHashBuilder, Lifecycle, Weighter};
 
 use crate::config::{CacheRules, Encoding};
 use crate::model::{
-    CacheId, Cause, Condition, Evidence, Expiry, Fault, GroupName, Groups, Hit, Key, Lookup,
-    PutOutcome, Tenant, TtlLookup, Value, Version,
+    CacheId, Cause, Condition, Evidence, Expiry, Fault, Groups, Hit, Key, Lookup, PutOutcome,
+    Tenant, TtlLookup, Value, Version,
 };
 
 use super::super::frame;
@@ -60,21 +60,21 @@ pub struct Figures {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Place {
-    cache: CacheId,
-    key: Key,
+pub(super) struct Place {
+    pub(super) cache: CacheId,
+    pub(super) key: Key,
 }
 
 #[derive(Debug, Clone)]
-struct Entry {
-    value: Value,
+pub(super) struct Entry {
+    pub(super) value: Value,
     version: Version,
     expires: Option<Instant>,
-    groups: Groups,
+    pub(super) groups: Groups,
 }
 
 #[derive(Debug, Clone)]
-struct ByWeight;
+pub(super) struct ByWeight;
 
 impl Weighter<Place, Entry> for ByWeight {
     fn weight(&self, place: &Place, entry: &Entry) -> u64 {
@@ -82,7 +82,7 @@ impl Weighter<Place, Entry> for ByWeight {
     }
 }
 
-fn weight(key: &Key, value: &Value, groups: &Groups) -> u64 {
+pub(super) fn weight(key: &Key, value: &Value, groups: &Groups) -> u64 {
     OVERHEAD
         + key.as_bytes().len() as u64
         + value.len() as u64
@@ -91,7 +91,7 @@ fn weight(key: &Key, value: &Value, groups: &Groups) -> u64 {
 }
 
 #[derive(Debug, Clone, Default)]
-struct Evictions(Arc<AtomicU64>);
+pub(super) struct Evictions(Arc<AtomicU64>);
 
 impl Lifecycle<Place, Entry> for Evictions {
     type RequestState = ();
@@ -101,18 +101,18 @@ impl Lifecycle<Place, Entry> for Evictions {
     }
 }
 
-type Entries = Cache<Place, Entry, ByWeight, DefaultHashBuilder, Evictions>;
+pub(super) type Entries = Cache<Place, Entry, ByWeight, DefaultHashBuilder, Evictions>;
 
 /// The entries and the rules about them.
 #[derive(Debug)]
 pub(super) struct State {
-    entries: Entries,
+    pub(super) entries: Entries,
     used: BTreeSet<CacheId>,
     rules: CacheRules,
     capacity: u64,
     evictions: Evictions,
     pub(super) operations: Operations,
-    pending: Pending,
+    pub(super) pending: Pending,
 }
 
 impl State {
@@ -146,12 +146,6 @@ impl State {
     /// What an entry holds.
     pub(super) fn value(&mut self, cache: &CacheId, key: &Key, now: Now) -> Option<Value> {
         self.live(cache, key, now).map(|entry| entry.value)
-    }
-
-    /// The groups of an entry.
-    pub(super) fn groups(&mut self, cache: &CacheId, key: &Key, now: Now) -> Groups {
-        let entry = self.live(cache, key, now);
-        entry.map(|entry| entry.groups).unwrap_or_default()
     }
 
     pub(super) fn put(
@@ -216,34 +210,6 @@ impl State {
                 Some(at) => TtlLookup::Remaining(at.saturating_duration_since(now.clock)),
             },
         }
-    }
-
-    /// Makes a live entry a member; before there is one, the groups wait for it. Tells whether there was one.
-    pub(super) fn add_to_groups(
-        &mut self,
-        cache: &CacheId,
-        key: &Key,
-        groups: &Groups,
-        now: Now,
-    ) -> Result<bool, Fault> {
-        let Some(mut entry) = self.live(cache, key, now) else {
-            self.pending.add(cache, key, groups, now.clock)?;
-            return Ok(false);
-        };
-        entry.groups = entry.groups.with(groups).map_err(|_| too_many_groups())?;
-        self.check_weight(weight(key, &entry.value, &entry.groups))?;
-        self.entries.insert(own_place(cache, key), entry);
-        Ok(true)
-    }
-
-    /// Removes the members of these groups. There is nobody else whom a stamp could tell.
-    pub(super) fn flush_groups(&mut self, cache: &CacheId, groups: &[GroupName], now: Now) {
-        self.entries.retain(|place, entry| {
-            let member = groups.iter().any(|group| entry.groups.contains(group));
-            place.cache != *cache || !member
-        });
-        self.pending.forget_old(now.clock);
-        self.pending.flush(cache, groups);
     }
 
     /// Counts in raw caches only, as the other store does.
@@ -317,7 +283,7 @@ impl State {
         Ok(version)
     }
 
-    fn check_weight(&self, weight: u64) -> Result<(), Fault> {
+    pub(super) fn check_weight(&self, weight: u64) -> Result<(), Fault> {
         if weight <= self.capacity / LARGEST_PART {
             return Ok(());
         }
@@ -354,7 +320,7 @@ impl State {
         }
     }
 
-    fn live(&mut self, cache: &CacheId, key: &Key, now: Now) -> Option<Entry> {
+    pub(super) fn live(&mut self, cache: &CacheId, key: &Key, now: Now) -> Option<Entry> {
         self.entries
             .get(&place(cache, key))
             .filter(|entry| is_live(entry, now))
@@ -376,7 +342,7 @@ fn place(cache: &CacheId, key: &Key) -> Place {
 }
 
 /// One that does not keep the message that the key came in.
-fn own_place(cache: &CacheId, key: &Key) -> Place {
+pub(super) fn own_place(cache: &CacheId, key: &Key) -> Place {
     place(cache, &key.clone().into_owned())
 }
 
@@ -402,7 +368,7 @@ fn hit(entry: &Entry, now: Now) -> Hit {
 #[cfg(test)]
 mod tests {
     use crate::config::CacheRules;
-    use crate::model::CacheName;
+    use crate::model::{CacheName, GroupName};
 
     use super::*;
 
