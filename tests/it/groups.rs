@@ -3,9 +3,10 @@
 //! Not here: what the calls answer (`tests/behaviour/groups.json`); a failover that loses a flush (`resurrection`).
 
 use std::collections::VecDeque;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 use crate::client::Client;
 use crate::support::{Redis, RedisOptions, Vedetta, wait};
@@ -204,14 +205,14 @@ impl Database {
         let value = self.value.fetch_add(1, Ordering::SeqCst) + 1;
         assert_eq!(client.flush_groups(CACHE, &[GROUP, "another"]), Ok(()));
         self.floor.store(value, Ordering::SeqCst);
-        let mut history = self.history.lock().expect("the history");
+        let mut history = self.history.lock();
         history.push_back((Instant::now(), value));
     }
 
     /// The floor that long ago.
     fn floor_before(&self, age: Duration) -> u64 {
         let now = Instant::now();
-        let history = self.history.lock().expect("the history");
+        let history = self.history.lock();
         let old = |(at, _): &&(Instant, u64)| now.duration_since(*at) >= age;
         history
             .iter()

@@ -21,7 +21,7 @@ impl Client {
             tenant: self.tenant.clone(),
             key: Bytes::copy_from_slice(key.as_bytes()),
             content: Some(v1::put_request::Content::Value(value)),
-            groups: groups.iter().map(ToString::to_string).collect(),
+            groups: groups.iter().map(|group| (*group).to_owned()).collect(),
             ..v1::PutRequest::default()
         });
         self.run(self.cache().put(request)).map(|_| ())
@@ -58,7 +58,7 @@ impl Client {
             cache: cache.to_owned(),
             tenant: self.tenant.clone(),
             key: Bytes::copy_from_slice(key.as_bytes()),
-            groups: groups.iter().map(ToString::to_string).collect(),
+            groups: groups.iter().map(|group| (*group).to_owned()).collect(),
         });
         let answer = self.run(self.cache().add_to_groups(request))?;
         Ok(answer.applied_to_entry)
@@ -68,7 +68,7 @@ impl Client {
         let request = self.request(v1::FlushGroupsRequest {
             cache: cache.to_owned(),
             tenant: self.tenant.clone(),
-            groups: groups.iter().map(ToString::to_string).collect(),
+            groups: groups.iter().map(|group| (*group).to_owned()).collect(),
             ..v1::FlushGroupsRequest::default()
         });
         self.run(self.cache().flush_groups(request)).map(|_| ())
