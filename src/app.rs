@@ -314,8 +314,11 @@ async fn open<S: Store, T: sessions::Store>(
         events,
         sources,
     } = opening;
-    let admitting = cache.clone();
-    let admit = Admit(Arc::new(move |name| admitting.admit(name)));
+    let (admitting, encoding) = (cache.clone(), cache.clone());
+    let admit = Admit {
+        judge: Arc::new(move |name| admitting.admit(name)),
+        encoding: Arc::new(move |name| encoding.policy(name).encoding),
+    };
     let cache = CacheService::new(cache, config.limits.clone(), metrics.clone());
     let life = config.sessions.max_inactive;
     let sessions = SessionsService::new(sessions, config.limits.clone(), life, metrics.clone());

@@ -12,7 +12,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::config::{CacheRules, Encoding};
-use crate::model::{CacheId, Key, Tenant, own_key};
+use crate::model::{CacheId, GroupName, Key, Tenant, own_key};
 
 /// Names keys.
 #[derive(Debug, Clone)]
@@ -55,24 +55,40 @@ impl Layout {
 
     /// The key of the stamp of a cache.
     pub(super) fn stamp(&self, cache: &CacheId) -> Bytes {
-        let prefix = self.prefix.trim_end_matches(':');
-        let parts = [prefix, cache.tenant.as_str(), cache.name.as_str()];
-        own_key("stamp", &parts)
+        self.of("stamp", cache, &[])
+    }
+
+    /// The key of the stamp of a group.
+    pub(super) fn group(&self, cache: &CacheId, group: &GroupName) -> Bytes {
+        self.of("group", cache, &[group.as_str()])
+    }
+
+    /// The key of the clock that counts the flushes of groups of a cache.
+    pub(super) fn flushes(&self, cache: &CacheId) -> Bytes {
+        self.of("flushes", cache, &[])
+    }
+
+    /// The key of the groups that wait for the value of a key.
+    pub(super) fn pending(&self, cache: &CacheId, key: &Key) -> Bytes {
+        let cache = self.of("pending", cache, &[]);
+        [cache.as_ref(), b":", key.as_bytes()].concat().into()
     }
 
     /// The key of the lock on the sweep after a clear, which the stamp of the clear names.
     pub(super) fn sweep(&self, cache: &CacheId, stamp: &[u8]) -> Bytes {
-        let cache = self.stamp(cache);
-        let cache = &cache[b"vedetta:stamp:".len()..];
-        [b"vedetta:sweep:", cache, b":", stamp].concat().into()
+        let cache = self.of("sweep", cache, &[]);
+        [cache.as_ref(), b":", stamp].concat().into()
+    }
+
+    /// The key of the lock on the sweeps after flushes of groups.
+    pub(super) fn sweep_of_groups(&self, cache: &CacheId) -> Bytes {
+        self.of("sweep-groups", cache, &[])
     }
 
     /// The key under which a call that changes a counter is remembered.
     pub(super) fn operation(&self, cache: &CacheId, key: &Key, id: &[u8]) -> Bytes {
-        let cache = self.stamp(cache);
         let mut name = BytesMut::new();
-        name.put_slice(b"vedetta:op:");
-        name.put_slice(&cache[b"vedetta:stamp:".len()..]);
+        name.put_slice(&self.of("op", cache, &[]));
         name.put_slice(b":");
         for byte in id {
             name.put_slice(format!("{byte:02x}").as_bytes());
@@ -86,6 +102,14 @@ impl Layout {
     pub(super) fn registry(&self, tenant: &Tenant) -> Bytes {
         let prefix = self.prefix.trim_end_matches(':');
         own_key("caches", &[prefix, tenant.as_str()])
+    }
+
+    /// Of that kind and for that cache.
+    /// The key of that kind for a cache, and for what is in it.
+    fn of(&self, kind: &str, cache: &CacheId, more: &[&str]) -> Bytes {
+        let prefix = self.prefix.trim_end_matches(':');
+        let cache = [prefix, cache.tenant.as_str(), cache.name.as_str()];
+        own_key(kind, &[&cache, more].concat())
     }
 
     fn head(&self, cache: &CacheId) -> String {
@@ -182,6 +206,24 @@ mod tests {
             Layout::new("p").stamp(&cache("", "c")),
             layout.stamp(&cache("", "p:c"))
         );
+    }
+
+    #[test]
+    fn groups_have_keys_of_their_own() {
+        let layout = Layout::new("p");
+        let group =
+            |cache: &CacheId, name| layout.group(cache, &GroupName::new(name).expect("a group"));
+        assert_eq!(
+            group(&cache("t", "c"), "a:b%"),
+            "vedetta:group:p:t:c:a%3Ab%25"
+        );
+        assert_ne!(group(&cache("", "c"), "d:e"), group(&cache("", "c:d"), "e"));
+        let key = Key::new(Bytes::from_static(b"k:1")).expect("key");
+        assert_eq!(
+            layout.pending(&cache("t", "c"), &key),
+            "vedetta:pending:p:t:c:k:1"
+        );
+        assert_eq!(layout.flushes(&cache("t", "c")), "vedetta:flushes:p:t:c");
     }
 
     #[test]

@@ -6,7 +6,7 @@
 //! Invariants: a call ends within its deadline; a failed call says whether it was applied; a cache is framed or raw
 //! by configuration, in both stores alike.
 //!
-//! Not here: groups and leases, which have their own issues; protobuf (`grpc`).
+//! Not here: leases, which have their own issue; protobuf (`grpc`).
 
 mod embedded;
 mod frame;

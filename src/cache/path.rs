@@ -5,7 +5,8 @@
 use crate::call::Call;
 use crate::config::{CachePolicy, CacheRules};
 use crate::model::{
-    Address, CacheId, Cause, Consistency, Expiry, Fault, Key, Lookup, PutOutcome, Tenant, TtlLookup,
+    Address, CacheId, Cause, Consistency, Expiry, Fault, GroupName, Groups, Key, Lookup,
+    PutOutcome, Tenant, TtlLookup,
 };
 
 use super::layout;
@@ -192,6 +193,36 @@ impl<S: Store> Cache<S> {
     /// See [`Fault`].
     pub async fn clear(&self, call: Call, cache: &CacheId) -> Result<Written<Option<u64>>, Fault> {
         call.write(self.store.clear(cache, terms(call))).await
+    }
+
+    /// Makes an entry a member of groups, also before it exists.
+    ///
+    /// # Errors
+    /// See [`Fault`].
+    pub async fn add_to_groups(
+        &self,
+        call: Call,
+        at: &Address,
+        groups: &Groups,
+    ) -> Result<bool, Fault> {
+        let added = self
+            .store
+            .add_to_groups(&at.cache, &at.key, groups, terms(call));
+        call.write(added).await
+    }
+
+    /// Flushes groups.
+    ///
+    /// # Errors
+    /// See [`Fault`].
+    pub async fn flush_groups(
+        &self,
+        call: Call,
+        cache: &CacheId,
+        groups: &[GroupName],
+    ) -> Result<Written<()>, Fault> {
+        let flushed = self.store.flush_groups(cache, groups, terms(call));
+        call.write(flushed).await
     }
 
     /// The caches of a tenant, sorted by name.

@@ -1,6 +1,6 @@
 //! The service `vedetta.v1.Cache`: check, call, convert.
 //!
-//! Not here: what the calls mean (`crate::cache`).
+//! Not here: the rpcs about groups (`groups`); what the calls mean (`crate::cache`).
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -9,7 +9,7 @@ use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::cache::{Cache, Put, Store};
-use crate::config::Limits;
+use crate::config::{Encoding, Limits};
 use crate::model::{Address, CacheId, Condition, Value};
 use crate::proto::v1;
 use crate::proto::v1::cache_server;
@@ -23,7 +23,7 @@ use super::status::missing;
 /// Serves a cache over some store.
 #[derive(Debug)]
 pub struct CacheService<S> {
-    cache: Arc<Cache<S>>,
+    pub(super) cache: Arc<Cache<S>>,
     limits: Limits,
     metrics: Arc<Metrics>,
 }
@@ -38,8 +38,13 @@ impl<S: Store> CacheService<S> {
         }
     }
 
-    fn checker(&self) -> Checker<'_, impl Fn(&CacheId) -> Result<(), String>> {
+    pub(super) fn checker(&self) -> Checker<'_, impl Fn(&CacheId) -> Result<(), String>> {
         Checker::new(&self.limits, |cache| self.cache.admit(cache))
+    }
+
+    /// How a cache, if it could be named, keeps its entries.
+    pub(super) fn encoding(&self, cache: Option<&CacheId>) -> Option<Encoding> {
+        cache.map(|cache| self.cache.policy(cache).encoding)
     }
 
     /// The parts that address one entry.
@@ -104,9 +109,9 @@ impl<S: Store> CacheService<S> {
         let (call, request) = open(request);
         let mut check = self.checker();
         let durability = check.durability(request.durability);
-        check.groups(&request.groups);
         check.lease(&request.lease);
         let cache = check.cache(&request.tenant, &request.cache);
+        let groups = check.groups("groups", &request.groups, self.encoding(cache.as_ref()));
         let key = check.key("key", request.key);
         let value = check.value("", request.content.map(Value::from));
         let expiry = check.expiry("", request.expiry);
@@ -117,6 +122,7 @@ impl<S: Store> CacheService<S> {
                 value: value?,
                 expiry: expiry?,
                 condition: condition?,
+                groups: groups?,
             };
             Some((cache?, put, durability?))
         })?;
@@ -133,7 +139,7 @@ impl<S: Store> CacheService<S> {
         let mut check = self.checker();
         let durability = check.durability(request.durability);
         let cache = check.cache(&request.tenant, &request.cache);
-        let puts = check.put_items(request.items);
+        let puts = check.put_items(request.items, self.encoding(cache.as_ref()));
         let (cache, puts, durability) = check.finish(|| Some((cache?, puts?, durability?)))?;
         let written = self
             .cache
@@ -153,8 +159,8 @@ impl<S: Store> CacheService<S> {
         let (call, request) = open(request);
         let mut check = self.checker();
         let durability = check.durability(request.durability);
-        check.groups(&request.groups);
         let cache = check.cache(&request.tenant, &request.cache);
+        let groups = check.groups("groups", &request.groups, self.encoding(cache.as_ref()));
         let key = check.key("key", request.key);
         let value = check.value("", request.content.map(Value::from));
         let expiry = check.expiry("", request.expiry);
@@ -164,6 +170,7 @@ impl<S: Store> CacheService<S> {
                 value: value?,
                 expiry: expiry?,
                 condition: Condition::Absent,
+                groups: groups?,
             };
             Some((cache?, put, durability?))
         })?;
@@ -357,6 +364,8 @@ cache_service! {
         touch => do_touch, Touch, TouchRequest, TouchResponse;
         increment => do_increment, Increment, IncrementRequest, IncrementResponse;
         get_ttl => do_get_ttl, GetTtl, GetTtlRequest, GetTtlResponse;
+        add_to_groups => do_add_to_groups, AddToGroups, AddToGroupsRequest, AddToGroupsResponse;
+        flush_groups => do_flush_groups, FlushGroups, FlushGroupsRequest, FlushGroupsResponse;
         clear => do_clear, Clear, ClearRequest, ClearResponse;
         list_caches => do_list_caches, ListCaches, ListCachesRequest, ListCachesResponse;
     }
@@ -364,8 +373,6 @@ cache_service! {
         get_or_lease, "Cache/GetOrLease", v1::GetOrLeaseRequest, v1::GetOrLeaseResponse;
         set_deadline, "Cache/SetDeadline", v1::SetDeadlineRequest, v1::SetDeadlineResponse;
         list_edit, "Cache/ListEdit", v1::ListEditRequest, v1::ListEditResponse;
-        add_to_groups, "Cache/AddToGroups", v1::AddToGroupsRequest, v1::AddToGroupsResponse;
-        flush_groups, "Cache/FlushGroups", v1::FlushGroupsRequest, v1::FlushGroupsResponse;
         bulk_load, "Cache/BulkLoad", Streaming<v1::BulkLoadRequest>, v1::BulkLoadResponse;
         pipeline, "Cache/Pipeline", Streaming<v1::PipelineRequest>, Self::PipelineStream;
     }

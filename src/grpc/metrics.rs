@@ -20,6 +20,8 @@ pub(super) enum Method {
     Touch,
     Increment,
     GetTtl,
+    AddToGroups,
+    FlushGroups,
     Clear,
     ListCaches,
     GetStatus,
@@ -60,7 +62,7 @@ pub(super) enum Outcome {
     Internal,
 }
 
-const METHODS: [(Method, &str, &[Outcome]); 23] = [
+const METHODS: [(Method, &str, &[Outcome]); 25] = [
     (
         Method::Get,
         "Get",
@@ -79,6 +81,12 @@ const METHODS: [(Method, &str, &[Outcome]); 23] = [
     (Method::Touch, "Touch", &[Outcome::Touched, Outcome::Absent]),
     (Method::Increment, "Increment", &[Outcome::Done]),
     (Method::GetTtl, "GetTtl", &[Outcome::Hit, Outcome::Miss]),
+    (
+        Method::AddToGroups,
+        "AddToGroups",
+        &[Outcome::Done, Outcome::Absent],
+    ),
+    (Method::FlushGroups, "FlushGroups", &[Outcome::Done]),
     (Method::Clear, "Clear", &[Outcome::Done]),
     (Method::ListCaches, "ListCaches", &[Outcome::Done]),
     (Method::GetStatus, "GetStatus", &[Outcome::Done]),

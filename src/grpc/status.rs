@@ -36,6 +36,7 @@ pub(super) const fn code(cause: Cause) -> Code {
         | Cause::MasterNameUnknown
         | Cause::NoMajority
         | Cause::PushesStopped
+        | Cause::Contended
         | Cause::Fenced
         | Cause::ShuttingDown => Code::Unavailable,
         Cause::RedisOutOfMemory
@@ -45,9 +46,10 @@ pub(super) const fn code(cause: Cause) -> Code {
         | Cause::SessionTooLarge
         | Cause::TooManySubscribers
         | Cause::SubscriberTooSlow => Code::ResourceExhausted,
-        Cause::LineageChanged | Cause::NotANumber | Cause::SessionsInactive => {
-            Code::FailedPrecondition
-        }
+        Cause::LineageChanged
+        | Cause::NotANumber
+        | Cause::SessionsInactive
+        | Cause::TooManyGroups => Code::FailedPrecondition,
         Cause::AppliedUnreplicated => Code::Aborted,
         Cause::OutcomeUnknown => Code::Unknown,
         Cause::Deadline => Code::DeadlineExceeded,

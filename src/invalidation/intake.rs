@@ -15,7 +15,7 @@ use tokio::sync::watch;
 
 use crate::clock;
 use crate::model::{CacheId, Key, Lineage, Master, Moment};
-use crate::near::{Beat, Majority, Near};
+use crate::near::{Beat, Majority, Near, Stamped};
 use crate::upstream::Tracker;
 
 use super::directory::{Directory, Resolved};
@@ -30,8 +30,8 @@ const QUARANTINE: Duration = Duration::from_secs(2);
 /// How keys begin that are nobody's entries: sessions, which are read on the tracked connection too, and stamps.
 const OWN: &[u8] = b"vedetta:";
 
-/// How the keys of stamps begin (`cache::layout`).
-const STAMPS: &[u8] = b"vedetta:stamp:";
+/// How the keys of stamps begin, of caches and of groups (`cache::layout`).
+const STAMPS: [&[u8]; 2] = [b"vedetta:stamp:", b"vedetta:group:"];
 
 /// Tells what it hears.
 #[derive(Debug)]
@@ -145,10 +145,19 @@ impl<F: Clone> Intake<F> {
                 listener.changed(key);
                 continue;
             }
-            if let Some(cache) = self.near.invalidate(key) {
-                self.hub.record(Event::Cleared(cache));
-                continue;
+            match self.near.invalidate(key) {
+                Some(Stamped::Cache(cache)) => {
+                    self.hub.record(Event::Cleared(cache));
+                    continue;
+                }
+                Some(Stamped::Group(cache, group)) => {
+                    let groups = vec![group];
+                    self.hub.record(Event::GroupsFlushed { cache, groups });
+                    continue;
+                }
+                None => {}
             }
+            let is_stamp = STAMPS.iter().any(|head| key.starts_with(head));
             let whose = if key.starts_with(OWN) {
                 Resolved::Nobodys
             } else {
@@ -161,8 +170,8 @@ impl<F: Clone> Intake<F> {
                     }
                 }
                 Resolved::Unknown => self.hub.interrupted(Reason::TooManyCaches),
-                // The stamp of a cache that is one too many: it was cleared, and nobody can say which it is.
-                Resolved::Nobodys if key.starts_with(STAMPS) && self.near.has_unknown_stamps() => {
+                // The stamp of a cache or group that is one too many: nobody can say which it is.
+                Resolved::Nobodys if is_stamp && self.near.has_unknown_stamps() => {
                     self.hub.interrupted(Reason::TooManyCaches);
                 }
                 Resolved::Nobodys => {}

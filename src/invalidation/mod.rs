@@ -8,7 +8,7 @@
 //! stream; nobody waits for it. The near cache is told before anything is recorded, so that whoever hears of a change
 //! and asks again does not get what was before it.
 //!
-//! Not here: protobuf (`grpc`); groups, which have their own issue.
+//! Not here: protobuf (`grpc`).
 
 mod directory;
 mod event;

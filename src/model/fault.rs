@@ -61,6 +61,10 @@ pub enum Cause {
     SessionTooLarge,
     /// Sessions are switched off here.
     SessionsInactive,
+    /// The entry would be in more groups than an entry may have.
+    TooManyGroups,
+    /// Others changed the groups of the entry as often as it was looked at.
+    Contended,
     /// This build does not do that yet.
     CapabilityMissing,
     /// The history that a token belongs to has ended.
@@ -131,6 +135,8 @@ impl Cause {
             Self::NotANumber => "NOT_A_NUMBER",
             Self::SessionTooLarge => "SESSION_TOO_LARGE",
             Self::SessionsInactive => "SESSIONS_INACTIVE",
+            Self::TooManyGroups => "TOO_MANY_GROUPS",
+            Self::Contended => "CONTENDED",
             Self::CapabilityMissing => "CAPABILITY_MISSING",
             Self::LineageChanged => "LINEAGE_CHANGED",
             Self::TooManySubscribers => "TOO_MANY_SUBSCRIBERS",
@@ -149,6 +155,8 @@ impl Cause {
             | Self::NotANumber
             | Self::SessionTooLarge
             | Self::SessionsInactive
+            | Self::TooManyGroups
+            | Self::Contended
             | Self::CapabilityMissing
             | Self::SubscriberTooSlow => Owner::Caller,
             Self::NoSession
@@ -185,6 +193,7 @@ impl Cause {
         match self {
             Self::NoSession
             | Self::Overloaded
+            | Self::Contended
             | Self::PushesStopped
             | Self::RedisUnreachable
             | Self::NotAMaster
@@ -213,6 +222,7 @@ impl Cause {
             | Self::NotANumber
             | Self::SessionTooLarge
             | Self::SessionsInactive
+            | Self::TooManyGroups
             | Self::CapabilityMissing
             | Self::LineageChanged
             | Self::Internal => None,

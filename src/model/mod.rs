@@ -12,6 +12,7 @@ mod durability;
 mod endpoint;
 mod entry;
 mod fault;
+mod group;
 mod history;
 mod lineage;
 mod moment;
@@ -28,6 +29,7 @@ pub use entry::{
     TtlLookup, Value,
 };
 pub use fault::{Applied, Cause, Fault, Owner};
+pub use group::{GroupName, Groups, TooManyGroups};
 pub use history::{History, HistoryId, Place, Point};
 pub use lineage::{Lineage, Token};
 pub use moment::Moment;

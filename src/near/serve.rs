@@ -89,10 +89,7 @@ impl<F: Clone> Near<F> {
         }
         let current =
             entry.generation == standing.generation || breaks(self.broken, Mutant::KeepOnReconnect);
-        let stamped = entry
-            .stamp
-            .as_ref()
-            .is_none_or(|(slot, mark)| slot.is(standing.generation, *mark));
+        let stamped = entry.is_stamped(standing.generation);
         if !current || !stamped || self.is_flushed(entry.number) {
             return None;
         }
@@ -124,11 +121,7 @@ impl<F: Clone> Near<F> {
             return None;
         }
         let age = now.since(proof?);
-        let stamped = entry
-            .stamp
-            .as_ref()
-            .is_none_or(|(slot, mark)| slot.was(*mark));
-        (stamped && age <= max_age).then(|| hit(entry, Freshness::Stale, age, now))
+        (entry.was_stamped() && age <= max_age).then(|| hit(entry, Freshness::Stale, age, now))
     }
 }
 

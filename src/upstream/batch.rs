@@ -36,6 +36,8 @@ pub enum Operation {
     Heartbeat,
     /// A session is being opened.
     Greeting,
+    /// Groups joined or flushed.
+    Group,
     /// A counter changed.
     Increment,
     /// Recent writes looked for on a new master.
@@ -56,7 +58,7 @@ pub enum Operation {
 
 impl Operation {
     /// Every operation, for registering metrics.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Get,
         Self::Put,
         Self::Evict,
@@ -67,6 +69,7 @@ impl Operation {
         Self::Heartbeat,
         Self::Greeting,
         Self::Canary,
+        Self::Group,
         Self::Increment,
         Self::Reconcile,
         Self::Wait,
@@ -89,6 +92,7 @@ impl Operation {
             Self::Heartbeat => "heartbeat",
             Self::Greeting => "greeting",
             Self::Canary => "canary",
+            Self::Group => "group",
             Self::Increment => "increment",
             Self::Reconcile => "reconcile",
             Self::Wait => "wait",

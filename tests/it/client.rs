@@ -3,6 +3,7 @@
 //! Not here: the table of behaviour, which has a client of its own that knows no generated code.
 
 pub(crate) mod callers;
+mod groups;
 mod sessions;
 pub(crate) mod timed;
 

@@ -15,6 +15,7 @@ mod discovery;
 mod events;
 mod failover;
 mod faults;
+mod groups;
 mod history;
 mod increments;
 mod l0;

@@ -73,6 +73,8 @@ impl State {
             (None, None) => 0,
         };
         let sum = base.checked_add(increment.delta).ok_or_else(not_a_number)?;
+        // A counter stays in its groups.
+        let groups = self.groups(cache, &increment.key, now);
         let put = Put {
             key: increment.key,
             value: Value::Data(sum.to_string().into()),
@@ -81,6 +83,7 @@ impl State {
                 None => increment.initial_expiry,
             },
             condition: Condition::None,
+            groups,
         };
         self.put(cache, put, random, now)?;
         if once {

@@ -5,6 +5,8 @@
 //! Not here: the rules (`state`). Nothing survives the process, and nothing is shared with another one.
 
 mod counter;
+mod groups;
+mod pending;
 mod state;
 
 use std::sync::Arc;
@@ -16,7 +18,8 @@ use parking_lot::Mutex;
 use crate::config::CacheRules;
 use crate::invalidation::{Event, Hub};
 use crate::model::{
-    CacheId, Consistency, Expiry, Fault, Key, Lineage, Lookup, PutOutcome, Tenant, Token, TtlLookup,
+    CacheId, Consistency, Expiry, Fault, GroupName, Groups, Key, Lineage, Lookup, PutOutcome,
+    Tenant, Token, TtlLookup,
 };
 
 use super::store::{
@@ -223,6 +226,30 @@ impl Store for Embedded {
         let answer = self.state.lock().clear(cache, now());
         self.hub.record(Event::Cleared(cache.clone()));
         self.written(cache, Vec::new(), answer, write)
+    }
+
+    async fn add_to_groups(
+        &self,
+        cache: &CacheId,
+        key: &Key,
+        groups: &Groups,
+        _: Write,
+    ) -> Result<bool, Fault> {
+        self.state.lock().add_to_groups(cache, key, groups, now())
+    }
+
+    async fn flush_groups(
+        &self,
+        cache: &CacheId,
+        groups: &[GroupName],
+        write: Write,
+    ) -> Result<Written<()>, Fault> {
+        self.state.lock().flush_groups(cache, groups, now());
+        self.hub.record(Event::GroupsFlushed {
+            cache: cache.clone(),
+            groups: groups.to_vec(),
+        });
+        self.written(cache, Vec::new(), (), write)
     }
 
     async fn caches(

@@ -14,15 +14,19 @@ use bytes::Bytes;
 use crate::config::Encoding;
 use crate::failover::Repeat;
 use crate::model::{CacheId, Cause, Durability, Fault, Value};
-use crate::upstream::{Batch, Effect, Operation, Reply, Session};
+use crate::upstream::{Batch, Operation, Reply, Session};
 
 use super::super::frame;
 use super::super::store::{Increment, Write, Written};
 use super::expiry::arguments;
+use super::judged::{Declared, Item};
 use super::{Core, new_stamp, new_version, strange};
 
 /// How long an operation is remembered: longer than a caller repeats it through the longest failover.
 const REMEMBERED: Duration = Duration::from_secs(120);
+
+/// Which argument of the script is the header, in framed caches.
+const HEADER: usize = 6;
 
 impl Core {
     pub(super) async fn add(
@@ -53,37 +57,41 @@ impl Core {
         } else {
             new_stamp()
         };
-        let mut keys = vec![
-            self.layout.entry(cache, &increment.key),
-            self.layout.operation(cache, &increment.key, &operation),
-        ];
         let policy = self.rules.policy(&cache.name);
         let expiry = arguments(increment.initial_expiry, policy.ttl);
-        let (before, after) = match policy.encoding {
-            Encoding::Framed => {
-                keys.push(self.layout.stamp(cache));
-                frame::header(&Value::Data(Bytes::new()), &new_version(&session))
-            }
-            Encoding::Raw => (Bytes::new(), Bytes::new()),
-        };
         let number = |number: i64| Bytes::from(number.to_string());
         let remembered = kept.then(|| REMEMBERED.as_millis().to_string());
-        let mut batch = Batch::new(Operation::Increment, Effect::Write);
-        batch.script(
-            &self.scripts.increment,
-            &keys,
-            &[
+        let remembered = Bytes::from(remembered.unwrap_or_default());
+        let add = |batch: &mut Batch, _, declared: &Declared| {
+            let mut keys = vec![
+                self.layout.entry(cache, &increment.key),
+                self.layout.operation(cache, &increment.key, &operation),
+            ];
+            let mut arguments = vec![
                 number(increment.delta),
                 increment.floor.map_or(Bytes::new(), number),
-                expiry.kind,
-                expiry.ms,
-                remembered.unwrap_or_default().into(),
+                expiry.kind.clone(),
+                expiry.ms.clone(),
+                remembered.clone(),
                 new_stamp(),
-                before,
-                after,
-            ],
-        );
-        let sent = self.send_write(&session, batch).await?;
+                Bytes::new(),
+            ];
+            if policy.encoding == Encoding::Framed {
+                keys.push(self.layout.stamp(cache));
+                keys.push(self.layout.pending(cache, &increment.key));
+                let version = new_version(&session);
+                arguments[HEADER] = frame::header(&Value::Data(Bytes::new()), &version);
+            }
+            let script = &self.scripts.increment;
+            declared.call(batch, script, (keys, arguments), (&self.layout, cache));
+        };
+        let item = Item {
+            key: &increment.key,
+            judges: true,
+            declared: Declared::default(),
+        };
+        let what = (Operation::Increment, cache);
+        let sent = self.send_judged(&session, what, vec![item], add).await?;
         let value = match sent.replies.first() {
             Some(Reply::Array(fields)) => match fields.as_slice() {
                 [Reply::Int(1), Reply::Bytes(text)] => parse(text),

@@ -3,7 +3,7 @@
 //! A write that a failover loses leaves the value before it in place, and with it a clear leaves everything that it had
 //! cleared. So the writes of the last 30 s are remembered, and before a session with another history is used, those
 //! that its node does not provably have are compared with what is there: what is older goes, a stamp that is not ours
-//! is replaced. Removing too much is safe for a cache. Counters are never touched.
+//! is replaced, of a cache or of a group. Removing too much is safe for a cache. Counters are never touched.
 //!
 //! Invariants: bounded; what no longer fits is remembered by the name of its cache, which is then cleared as a whole.
 //! A write is noted before it is answered. Not held back by the fence: nobody else uses the session yet.
@@ -22,14 +22,14 @@ use tokio::sync::mpsc;
 use crate::clock;
 use crate::failover::{Reconcile, Reconciled, Reconciling};
 use crate::invalidation::{Event, Hub};
-use crate::model::{CacheId, Cause, Fault, Place};
+use crate::model::{CacheId, Cause, Fault, GroupName, Place};
 use crate::upstream::{Batch, Effect, Operation, Reply, Session};
 
 use super::super::layout::Layout;
 use super::scripts::Scripts;
 use super::{new_stamp, strange};
 pub(super) use notes::Wrote;
-use notes::{Clear, Halves, Note};
+use notes::{Clear, Flush, Halves, Note};
 
 /// Entries that are compared in one step, so that no step blocks Redis for long.
 const STEP: usize = 256;
@@ -100,13 +100,34 @@ impl Journal {
         self.halves.lock().clear(cache, clear, clock::now());
     }
 
+    /// Groups were flushed, or may have been, by this stamp.
+    pub(super) fn flushed(
+        &self,
+        cache: &CacheId,
+        groups: &[GroupName],
+        stamp: &Bytes,
+        place: Place,
+    ) {
+        let (mut halves, now) = (self.halves.lock(), clock::now());
+        for group in groups {
+            let clear = Clear {
+                framed: true,
+                stamp: Some(stamp.clone()),
+                place,
+                acknowledged: place.offset.is_some(),
+                number: 0,
+            };
+            halves.flush(cache, group, clear, now);
+        }
+    }
+
     async fn compare(&self, session: &Arc<Session>) -> Result<Reconciled, Fault> {
         let unproven = {
             let mut halves = self.halves.lock();
             halves.unproven(session.history(), clock::now())
         };
         let mut found = Reconciled {
-            checked: unproven.entries.len() + unproven.clears.len(),
+            checked: unproven.entries.len() + unproven.clears.len() + unproven.flushes.len(),
             ..Reconciled::default()
         };
         for step in unproven.entries.chunks(STEP) {
@@ -114,6 +135,11 @@ impl Journal {
         }
         for (cache, clear) in &unproven.clears {
             self.clear_again(session, cache, clear, &mut found).await?;
+        }
+        for step in unproven.flushes.chunk_by(|(a, ..), (b, ..)| a == b) {
+            for step in step.chunks(STEP) {
+                self.flush_again(session, step, &mut found).await?;
+            }
         }
         let mut behind = Batch::new(Operation::Reconcile, Effect::Read);
         behind.with_offset();
@@ -166,10 +192,7 @@ impl Journal {
                 _ => false,
             };
             if gone && acknowledged {
-                found.lost += 1;
-                if !found.caches.contains(&note.cache) {
-                    found.caches.push(note.cache.clone());
-                }
+                lost(&note.cache, found);
             }
         }
         Ok(())
@@ -200,12 +223,47 @@ impl Journal {
             }
         }
         if clear.acknowledged {
-            found.lost += 1;
-            if !found.caches.contains(cache) {
-                found.caches.push(cache.clone());
+            lost(cache, found);
+        }
+        Ok(())
+    }
+
+    /// Flushes of groups of one cache.
+    async fn flush_again(
+        &self,
+        session: &Arc<Session>,
+        step: &[Flush],
+        found: &mut Reconciled,
+    ) -> Result<(), Fault> {
+        let Some((cache, ..)) = step.first() else {
+            return Ok(());
+        };
+        let mut keys = vec![self.layout.flushes(cache)];
+        let mut arguments = vec![new_stamp()];
+        for (cache, group, flush) in step {
+            keys.push(self.layout.group(cache, group));
+            arguments.push(flush.stamp.clone().unwrap_or_default());
+        }
+        let mut batch = Batch::new(Operation::Reconcile, Effect::Write);
+        batch.script(&self.scripts.flush_again, &keys, &arguments);
+        let reply = session.execute_here(&batch).await?.into_iter().next();
+        let Some(Reply::Bytes(states)) = reply else {
+            return Err(strange(reply.unwrap_or(Reply::Nil)));
+        };
+        for ((cache, _, flush), state) in step.iter().zip(states.iter()) {
+            if *state == b'f' && flush.acknowledged {
+                lost(cache, found);
             }
         }
         Ok(())
+    }
+}
+
+/// An acknowledged write to that cache is not there.
+fn lost(cache: &CacheId, found: &mut Reconciled) {
+    found.lost += 1;
+    if !found.caches.contains(cache) {
+        found.caches.push(cache.clone());
     }
 }
 

@@ -95,7 +95,9 @@ fn code_of(reason: &str) -> &'static str {
         "STORE_FULL" | "REDIS_OUT_OF_MEMORY" | "OVERLOADED" | "SESSION_TOO_LARGE" => {
             "RESOURCE_EXHAUSTED"
         }
-        "LINEAGE_CHANGED" | "NOT_A_NUMBER" | "SESSIONS_INACTIVE" => "FAILED_PRECONDITION",
+        "LINEAGE_CHANGED" | "NOT_A_NUMBER" | "SESSIONS_INACTIVE" | "TOO_MANY_GROUPS" => {
+            "FAILED_PRECONDITION"
+        }
         "APPLIED_UNREPLICATED" => "ABORTED",
         "DEADLINE" => "DEADLINE_EXCEEDED",
         "OUTCOME_UNKNOWN" => "UNKNOWN",

@@ -1,8 +1,8 @@
 -- Adds to a counter in one atomic step, once per operation.
--- KEYS  entry, operation, stamp (framed caches only)
+-- KEYS  entry, operation, and in framed caches: stamp, what waits for the entry, stamps of groups...
 -- ARGV  delta, floor or '', expiry kind and ms if it is created, ms for which the operation is remembered or '',
---       random, header before the stamp, header after it
--- Answers {1, new value}, or {0} if the entry is not a number or would leave 64 bits.
+--       random, header before the stamp, declared groups
+-- Answers {1, new value}, or {0} if the entry is not a number or would leave 64 bits; or asks.
 -- Numbers of Lua have 53 bits, so Redis adds: in the key of the operation, which thereby holds the answer.
 local delta, floor, kind, ms, kept = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local framed = KEYS[3]
@@ -27,17 +27,17 @@ local function less(a, b)
   end
   return shorter ~= minus_a
 end
-local stamp, exists, text = nil, false, nil
+local stamp, exists, text, tail = nil, false, nil, nil
 if framed then
-  local clean
+  local clean, version
   stamp, clean = stamp_of(KEYS[3], ARGV[6])
-  if live_version(KEYS[1], stamp, clean) then
+  version, tail = live_version(KEYS[1], stamp, clean)
+  if #undeclared > 0 then return ask() end
+  if version then
     exists = true
     text = redis.call('GET', KEYS[1])
-    if string.sub(text, 1, 4) == MAGIC then
-      -- Null is no number; its payload is empty.
-      text = string.sub(text, string.byte(text, 7) * 256 + string.byte(text, 8) + 1)
-    end
+    -- Null is no number; its payload is empty.
+    if tail then text = string.sub(text, 41 + #tail) end
   end
 else
   local held = bytes_of('GET', KEYS[1])
@@ -57,5 +57,11 @@ end
 local value = redis.call('GET', KEYS[2])
 if kept == '' then redis.call('UNLINK', KEYS[2]) end
 if exists then kind, ms = 'K', '' end
-store(KEYS[1], framed and ARGV[7] .. stamp .. ARGV[8] .. value or value, kind, ms, exists)
+local header = ''
+if framed then
+  local groups = not exists and waiting(KEYS[4]) or {}
+  header = frame(ARGV[7], stamp, tail or write_groups(groups))
+  if #groups > 0 then redis.call('UNLINK', KEYS[4]) end
+end
+store(KEYS[1], header .. value, kind, ms, exists)
 return {1, value}
