@@ -22,7 +22,7 @@ use crate::events::{Bell, EmbeddedLog, Events, Log};
 use crate::failover::{self, Phase};
 use crate::grpc::{
     self, Admit, BindError, CacheService, Draining, EventsService, Health, Inflight, Listeners,
-    Socket, StatusService, StatusSources, WatchService,
+    Services, Socket, StatusService, StatusSources, WatchService,
 };
 use crate::invalidation::Hub;
 use crate::proto::v1::get_status_response as status;
@@ -281,7 +281,7 @@ async fn open<S: Store>(
     });
     let admitting = rooms.cache.clone();
     let admit = Admit(Arc::new(move |name| admitting.admit(name)));
-    let service = CacheService::new(rooms.cache, config.limits.clone(), metrics.clone());
+    let cache = CacheService::new(rooms.cache, config.limits.clone(), metrics.clone());
     let watch = WatchService::new(
         rooms.hub,
         admit,
@@ -302,16 +302,19 @@ async fn open<S: Store>(
         config.profile,
         metrics,
     );
+    let services = Services {
+        cache,
+        status,
+        watch,
+        events,
+    };
     let draining = Draining {
         grace: config.api.drain,
         inflight,
     };
     grpc::serve(
         listeners,
-        service,
-        status,
-        watch,
-        events,
+        services,
         &config.limits,
         &floors.serving,
         draining,

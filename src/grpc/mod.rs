@@ -31,7 +31,7 @@ pub use cache::CacheService;
 pub use events::EventsService;
 pub use limit::Inflight;
 pub use metrics::Metrics;
-pub use server::{Draining, Health, Listeners, serve};
+pub use server::{Draining, Health, Listeners, Services, serve};
 pub use socket::{BindError, Socket};
 pub use status_service::{ShowNear, Sources as StatusSources, StatusService, near as show_near};
 pub use watch::{Admit, WatchService};

@@ -96,6 +96,18 @@ impl Health {
     }
 }
 
+/// What is served.
+pub struct Services<S> {
+    /// Entries.
+    pub cache: CacheService<S>,
+    /// What is known of this vedetta.
+    pub status: StatusService,
+    /// Changes of entries.
+    pub watch: WatchService,
+    /// Messages.
+    pub events: EventsService,
+}
+
 /// How to stop.
 #[derive(Debug, Clone)]
 pub struct Draining {
@@ -111,10 +123,7 @@ pub struct Draining {
 /// The descriptors of the API are damaged, which is a defect of the build.
 pub async fn serve<S: Store>(
     listeners: Listeners,
-    cache: CacheService<S>,
-    status: StatusService,
-    watch: WatchService,
-    events: EventsService,
+    services: Services<S>,
     limits: &Limits,
     tasks: &Tasks,
     draining: Draining,
@@ -122,7 +131,7 @@ pub async fn serve<S: Store>(
     let (reporter, health) = tonic_health::server::health_reporter();
     let largest =
         usize::try_from(DECODE_FACTOR * limits.batch_bytes.max(limits.value)).unwrap_or(usize::MAX);
-    let cache = CacheServer::new(cache)
+    let cache = CacheServer::new(services.cache)
         .max_decoding_message_size(largest)
         .max_encoding_message_size(usize::MAX);
     let descriptors = || {
@@ -133,9 +142,9 @@ pub async fn serve<S: Store>(
             .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
     };
     let routes = Routes::new(cache)
-        .add_service(StatusServer::new(status))
-        .add_service(WatchServer::new(watch))
-        .add_service(EventsServer::new(events).max_decoding_message_size(largest))
+        .add_service(StatusServer::new(services.status))
+        .add_service(WatchServer::new(services.watch))
+        .add_service(EventsServer::new(services.events).max_decoding_message_size(largest))
         .add_service(SessionsServer::new(Later))
         .add_service(health)
         .add_service(descriptors().build_v1()?)
