@@ -154,10 +154,11 @@ fn what_a_failover_takes_back_is_told_and_the_rest_is_not_told_again() {
     }
     set.proxy(master).mute_others("vedetta");
     let lost: Vec<String> = (0..20).map(|number| format!("lost {number}")).collect();
-    let ids = lost
+    let ids: Vec<String> = lost
         .iter()
-        .map(|payload| publish(&vedetta, CHANNEL, payload));
-    let last = ids.last().expect("an id");
+        .map(|payload| publish(&vedetta, CHANNEL, payload))
+        .collect();
+    let last = ids[ids.len() - 1].clone();
     listener.wait_for(kept.len() + lost.len());
     set.redis(master).kill9();
     set.wait_for_master_other_than(master);
