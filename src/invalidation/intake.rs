@@ -26,9 +26,6 @@ use super::hub::{Hub, Proof};
 /// old values that lost writes have brought back (coherence.md §2.4).
 const QUARANTINE: Duration = Duration::from_secs(2);
 
-/// How keys begin that are nobody's entries: sessions, which are read on the tracked connection too, and stamps.
-const OWN: &[u8] = b"vedetta:";
-
 /// How the keys of stamps begin (`cache::layout`).
 const STAMPS: &[u8] = b"vedetta:stamp:";
 
@@ -127,12 +124,7 @@ impl<F: Clone> Intake<F> {
                 self.hub.record(Event::Cleared(cache));
                 continue;
             }
-            let whose = if key.starts_with(OWN) {
-                Resolved::Nobodys
-            } else {
-                self.directory.resolve(key)
-            };
-            match whose {
+            match self.directory.resolve(key) {
                 Resolved::Entries(caches, key) => {
                     for cache in caches {
                         add(cache, key.clone());
