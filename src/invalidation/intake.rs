@@ -27,9 +27,6 @@ use super::listener::Listener;
 /// old values that lost writes have brought back (coherence.md §2.4).
 const QUARANTINE: Duration = Duration::from_secs(2);
 
-/// How keys begin that are nobody's entries: sessions, which are read on the tracked connection too, and stamps.
-const OWN: &[u8] = b"vedetta:";
-
 /// How the keys of stamps begin, of caches and of groups (`cache::layout`).
 const STAMPS: [&[u8]; 2] = [b"vedetta:stamp:", b"vedetta:group:"];
 
@@ -158,12 +155,7 @@ impl<F: Clone> Intake<F> {
                 None => {}
             }
             let is_stamp = STAMPS.iter().any(|head| key.starts_with(head));
-            let whose = if key.starts_with(OWN) {
-                Resolved::Nobodys
-            } else {
-                self.directory.resolve(key)
-            };
-            match whose {
+            match self.directory.resolve(key) {
                 Resolved::Entries(caches, key) => {
                     for cache in caches {
                         add(cache, key.clone());

@@ -108,10 +108,11 @@ fn changes_of_sessions_do_not_disturb_watchers_or_the_near_cache() {
     let id = client.create("ada", HOUR, "").expect("a session");
     let discontinuities = || {
         let (_, metrics) = vedetta.admin_get("/metrics").expect("metrics");
-        let lines = metrics
-            .lines()
-            .filter(|line| line.starts_with("vedetta_watch_discontinuities_total"));
-        lines.map(str::to_owned).collect::<Vec<_>>()
+        let lines = metrics.lines().map(str::to_owned);
+        let name = "vedetta_watch_discontinuities_total";
+        lines
+            .filter(|line| line.starts_with(name))
+            .collect::<BTreeSet<_>>()
     };
     assert_eq!(client.put("c", "k", "v"), Ok(()));
     assert_eq!(client.text("c", "k").as_deref(), Some("v"));

@@ -1,5 +1,7 @@
 //! The rules by value: when a session ends, what it may weigh, and whose it is.
 
+use crate::sessions::store::REMEMBERED;
+
 use super::*;
 
 const CAPACITY: u64 = 10_000;
@@ -197,8 +199,6 @@ fn operations_are_done_once_for_two_minutes() {
     assert_eq!(change(&mut state, "1", "5"), Some(id("4")));
     assert_eq!(change(&mut state, "4", "5"), Some(id("5")));
 }
-
-use super::super::super::store::REMEMBERED;
 
 #[test]
 fn a_session_does_not_keep_the_message_it_came_in() {
