@@ -21,8 +21,13 @@ use super::super::store::{Increment, Write, Written};
 use super::expiry::arguments;
 use super::{Core, new_stamp, new_version, strange};
 
-/// How long an operation is remembered: longer than a caller repeats it through the longest failover.
+/// How long an operation is remembered, at least: longer than a caller repeats it through the longest failover.
 const REMEMBERED: Duration = Duration::from_secs(120);
+
+/// How long an operation is remembered where calls wait that long, and then for the answer to their last attempt.
+fn remembered(longest: Duration) -> Duration {
+    REMEMBERED.max(longest * 2)
+}
 
 impl Core {
     pub(super) async fn add(
@@ -67,7 +72,8 @@ impl Core {
             Encoding::Raw => (Bytes::new(), Bytes::new()),
         };
         let number = |number: i64| Bytes::from(number.to_string());
-        let remembered = kept.then(|| REMEMBERED.as_millis().to_string());
+        let remembered = remembered(self.passage.longest());
+        let remembered = kept.then(|| remembered.as_millis().to_string());
         let mut batch = Batch::new(Operation::Increment, Effect::Write);
         batch.script(
             &self.scripts.increment,
@@ -112,4 +118,15 @@ pub(in super::super) fn not_a_number() -> Fault {
         Cause::NotANumber,
         "the entry is not a decimal number of 64 bits, or the result would not be one; evict it to start anew",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_operation_is_remembered_for_longer_than_its_call_waits() {
+        let kept = |seconds| remembered(Duration::from_secs(seconds)).as_secs();
+        assert_eq!([kept(0), kept(15), kept(600)], [120, 120, 1200]);
+    }
 }
