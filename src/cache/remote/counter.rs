@@ -13,7 +13,7 @@ use bytes::Bytes;
 
 use crate::config::Encoding;
 use crate::failover::Repeat;
-use crate::model::{CacheId, Cause, Durability, Fault, Value};
+use crate::model::{Applied, CacheId, Cause, Durability, Fault, Value};
 use crate::upstream::{Batch, Effect, Operation, Reply, Session};
 
 use super::super::frame;
@@ -89,23 +89,36 @@ impl Core {
                 after,
             ],
         );
-        let sent = self.send_write(&session, batch).await?;
-        let value = match sent.replies.first() {
-            Some(Reply::Array(fields)) => match fields.as_slice() {
-                [Reply::Int(1), Reply::Bytes(text)] => parse(text),
-                [Reply::Int(0)] => return Err(not_a_number()),
-                _ => None,
-            },
-            Some(Reply::Failed(fault)) => return Err(fault.clone()),
-            _ => None,
-        };
-        let answer = value.ok_or_else(|| strange(Reply::Nil))?;
+        let sent = self
+            .send_write(&session, batch)
+            .await
+            .inspect_err(|fault| {
+                if fault.applied != Applied::No {
+                    self.journal.counted(&keys[0], session.place(None));
+                }
+            })?;
+        let answer = sum(sent.replies.first())?;
+        self.journal.counted(&keys[0], session.place(sent.token));
         self.secure(&session, &sent, durability).await?;
         Ok(Written {
             answer,
             token: sent.token,
         })
     }
+}
+
+/// The answer of `increment.lua`.
+fn sum(reply: Option<&Reply>) -> Result<i64, Fault> {
+    let value = match reply {
+        Some(Reply::Array(fields)) => match fields.as_slice() {
+            [Reply::Int(1), Reply::Bytes(text)] => parse(text),
+            [Reply::Int(0)] => return Err(not_a_number()),
+            _ => None,
+        },
+        Some(Reply::Failed(fault)) => return Err(fault.clone()),
+        _ => None,
+    };
+    value.ok_or_else(|| strange(Reply::Nil))
 }
 
 fn parse(text: &[u8]) -> Option<i64> {

@@ -89,6 +89,11 @@ impl Journal {
         self.halves.lock().note(entry, note, clock::now());
     }
 
+    /// An entry was counted up or down, or may have been: what it was put as before is not what is looked for.
+    pub(super) fn counted(&self, entry: &Bytes, place: Place) {
+        self.halves.lock().counted(entry, place);
+    }
+
     /// A cache was cleared, or may have been; in framed caches by this stamp.
     pub(super) fn cleared(&self, cache: &CacheId, stamp: Option<Bytes>, place: Place) {
         let clear = Clear {
