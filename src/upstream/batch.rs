@@ -57,7 +57,7 @@ pub enum Operation {
 }
 
 impl Operation {
-    /// Every operation, for registering metrics.
+    /// Every operation, in the order of their numbers: metrics are registered and found by it.
     pub const ALL: [Self; 18] = [
         Self::Get,
         Self::Put,
@@ -68,12 +68,12 @@ impl Operation {
         Self::List,
         Self::Heartbeat,
         Self::Greeting,
-        Self::Canary,
         Self::Group,
         Self::Increment,
         Self::Reconcile,
         Self::Wait,
         Self::Survey,
+        Self::Canary,
         Self::Session,
         Self::Publish,
         Self::Log,
@@ -326,5 +326,19 @@ impl Reply {
             Value::ServerError(error) => Self::Failed(error::classify(&error.into(), effect)),
             other => Self::Failed(error::unexpected(&other, effect)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_operation_is_where_its_number_says() {
+        let numbers = Operation::ALL.map(|operation| operation as usize);
+        assert!(
+            numbers.into_iter().eq(0..Operation::ALL.len()),
+            "{numbers:?}"
+        );
     }
 }

@@ -296,6 +296,17 @@ impl Client {
         self.run(self.cache().put(request)).map(|_| ())
     }
 
+    pub(crate) fn increment(&self, cache: &str, key: &str) -> Result<i64, Failure> {
+        let request = self.request(v1::IncrementRequest {
+            cache: cache.to_owned(),
+            tenant: self.tenant.clone(),
+            key: Bytes::copy_from_slice(key.as_bytes()),
+            delta: 1,
+            ..v1::IncrementRequest::default()
+        });
+        Ok(self.run(self.cache().increment(request))?.value)
+    }
+
     pub(crate) fn evict(&self, cache: &str, key: &str) -> Result<bool, Failure> {
         let request = self.request(v1::EvictRequest {
             cache: cache.to_owned(),

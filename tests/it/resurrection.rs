@@ -13,7 +13,7 @@ use std::time::Duration;
 use vedetta::proto::v1::get_status_response::failover::Kind;
 
 use crate::client::Client;
-use crate::support::{SentinelOptions, SentinelSet, Vedetta, wait};
+use crate::support::{Redis, RedisOptions, SentinelOptions, SentinelSet, Vedetta, wait};
 
 const KEYS: usize = 300;
 
@@ -162,4 +162,33 @@ fn without_the_journal_they_are_back() {
         "old values that are back without the journal, of {KEYS} in each of {CACHES:?}: {found:?}"
     );
     assert!(found.iter().all(|count| *count > KEYS / 2), "{found:?}");
+}
+
+/// As many caches as tenants and names make, cleared in one half minute, do not keep a new master from being used: they
+/// are compared in steps and not one by one.
+#[test]
+fn many_clears_are_compared_in_few_steps() {
+    const CACHES: u64 = 600;
+    let redis = Redis::start(&RedisOptions::default());
+    let address = redis.address().to_string();
+    let vedetta = Vedetta::start(&[], &[("REDIS_ADDRESS", &address)]);
+    let client = Client::connect(vedetta.api());
+    for number in 0..CACHES {
+        assert_eq!(client.clear(&format!("c{number}")), Ok(None));
+    }
+    let sessions = vedetta.count("vedetta_redis_sessions_total");
+    // The first replica of a master begins another history.
+    let _replica = Redis::start(&RedisOptions {
+        replica_of: Some(redis.address()),
+        ..RedisOptions::default()
+    });
+    wait::until("a session of the other history", WITHIN, || {
+        match vedetta.count("vedetta_redis_sessions_total") {
+            count if count > sessions => Ok(()),
+            count => Err(format!("{count} sessions")),
+        }
+    });
+    let series = "vedetta_redis_command_duration_seconds_count{command=\"reconcile\"}";
+    let steps = vedetta.count(series);
+    assert!((1..20).contains(&steps), "{steps} steps");
 }

@@ -13,7 +13,7 @@ use bytes::Bytes;
 
 use crate::config::Encoding;
 use crate::failover::Repeat;
-use crate::model::{CacheId, Cause, Durability, Fault, Value};
+use crate::model::{Applied, CacheId, Cause, Durability, Fault, Value};
 use crate::upstream::{Batch, Operation, Reply, Session};
 
 use super::super::frame;
@@ -22,11 +22,16 @@ use super::expiry::arguments;
 use super::judged::{Declared, Item};
 use super::{Core, new_stamp, new_version, strange};
 
-/// How long an operation is remembered: longer than a caller repeats it through the longest failover.
+/// How long an operation is remembered, at least: longer than a caller repeats it through the longest failover.
 const REMEMBERED: Duration = Duration::from_secs(120);
 
 /// Which argument of the script is the header, in framed caches.
 const HEADER: usize = 6;
+
+/// How long an operation is remembered where calls wait that long, and then for the answer to their last attempt.
+fn remembered(longest: Duration) -> Duration {
+    REMEMBERED.max(longest * 2)
+}
 
 impl Core {
     pub(super) async fn add(
@@ -60,11 +65,13 @@ impl Core {
         let policy = self.rules.policy(&cache.name);
         let expiry = arguments(increment.initial_expiry, policy.ttl);
         let number = |number: i64| Bytes::from(number.to_string());
-        let remembered = kept.then(|| REMEMBERED.as_millis().to_string());
+        let remembered = remembered(self.passage.longest());
+        let remembered = kept.then(|| remembered.as_millis().to_string());
         let remembered = Bytes::from(remembered.unwrap_or_default());
+        let entry = self.layout.entry(cache, &increment.key);
         let add = |batch: &mut Batch, _, declared: &Declared| {
             let mut keys = vec![
-                self.layout.entry(cache, &increment.key),
+                entry.clone(),
                 self.layout.operation(cache, &increment.key, &operation),
             ];
             let mut arguments = vec![
@@ -91,23 +98,34 @@ impl Core {
             declared: Declared::default(),
         };
         let what = (Operation::Increment, cache);
-        let sent = self.send_judged(&session, what, vec![item], add).await?;
-        let value = match sent.replies.first() {
-            Some(Reply::Array(fields)) => match fields.as_slice() {
-                [Reply::Int(1), Reply::Bytes(text)] => parse(text),
-                [Reply::Int(0)] => return Err(not_a_number()),
-                _ => None,
-            },
-            Some(Reply::Failed(fault)) => return Err(fault.clone()),
-            _ => None,
-        };
-        let answer = value.ok_or_else(|| strange(Reply::Nil))?;
+        let sent = self.send_judged(&session, what, vec![item], add).await;
+        let sent = sent.inspect_err(|fault| {
+            if fault.applied != Applied::No {
+                self.journal.counted(&entry, session.place(None));
+            }
+        })?;
+        let answer = sum(sent.replies.first())?;
+        self.journal.counted(&entry, session.place(sent.token));
         self.secure(&session, &sent, durability).await?;
         Ok(Written {
             answer,
             token: sent.token,
         })
     }
+}
+
+/// The answer of `increment.lua`.
+fn sum(reply: Option<&Reply>) -> Result<i64, Fault> {
+    let value = match reply {
+        Some(Reply::Array(fields)) => match fields.as_slice() {
+            [Reply::Int(1), Reply::Bytes(text)] => parse(text),
+            [Reply::Int(0)] => return Err(not_a_number()),
+            _ => None,
+        },
+        Some(Reply::Failed(fault)) => return Err(fault.clone()),
+        _ => None,
+    };
+    value.ok_or_else(|| strange(Reply::Nil))
 }
 
 fn parse(text: &[u8]) -> Option<i64> {
@@ -120,4 +138,15 @@ pub(in super::super) fn not_a_number() -> Fault {
         Cause::NotANumber,
         "the entry is not a decimal number of 64 bits, or the result would not be one; evict it to start anew",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_operation_is_remembered_for_longer_than_its_call_waits() {
+        let kept = |seconds| remembered(Duration::from_secs(seconds)).as_secs();
+        assert_eq!([kept(0), kept(15), kept(600)], [120, 120, 1200]);
+    }
 }

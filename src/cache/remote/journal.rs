@@ -12,6 +12,7 @@
 
 mod notes;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -88,6 +89,11 @@ impl Journal {
         self.halves.lock().note(entry, note, clock::now());
     }
 
+    /// An entry was counted up or down, or may have been: what it was put as before is not what is looked for.
+    pub(super) fn counted(&self, entry: &Bytes, place: Place) {
+        self.halves.lock().counted(entry, place);
+    }
+
     /// A cache was cleared, or may have been; in framed caches by this stamp.
     pub(super) fn cleared(&self, cache: &CacheId, stamp: Option<Bytes>, place: Place) {
         let clear = Clear {
@@ -133,14 +139,16 @@ impl Journal {
         for step in unproven.entries.chunks(STEP) {
             self.compare_entries(session, step, &mut found).await?;
         }
-        for (cache, clear) in &unproven.clears {
-            self.clear_again(session, cache, clear, &mut found).await?;
+        for step in unproven.clears.chunks(STEP) {
+            self.clear_again(session, step, &mut found).await?;
         }
         for step in unproven.flushes.chunk_by(|(a, ..), (b, ..)| a == b) {
             for step in step.chunks(STEP) {
                 self.flush_again(session, step, &mut found).await?;
             }
         }
+        let mut named = HashSet::new();
+        found.caches.retain(|cache| named.insert(cache.clone()));
         let mut behind = Batch::new(Operation::Reconcile, Effect::Read);
         behind.with_offset();
         let role = session.execute_here(&behind).await?.pop();
@@ -201,28 +209,36 @@ impl Journal {
     async fn clear_again(
         &self,
         session: &Arc<Session>,
-        cache: &CacheId,
-        clear: &Clear,
+        step: &[(CacheId, Clear)],
         found: &mut Reconciled,
     ) -> Result<(), Fault> {
-        if !clear.framed {
-            // Too long for now. A full queue is of caches that are cleared already.
-            let _ = self.again.try_send(cache.clone());
-        } else {
-            let mut batch = Batch::new(Operation::Reconcile, Effect::Write);
+        let (framed, raw): (Vec<_>, Vec<_>) = step.iter().partition(|(_, clear)| clear.framed);
+        let mut batch = Batch::new(Operation::Reconcile, Effect::Write);
+        for (cache, clear) in &framed {
             let ours = clear.stamp.clone().unwrap_or_default();
             batch.script(
                 &self.scripts.clear_again,
                 &[self.layout.stamp(cache)],
                 &[ours, new_stamp()],
             );
-            match session.execute_here(&batch).await?.into_iter().next() {
-                Some(Reply::Int(0)) => return Ok(()),
-                Some(Reply::Int(_)) => {}
-                reply => return Err(strange(reply.unwrap_or(Reply::Nil))),
+        }
+        let replies = match batch.is_empty() {
+            true => Vec::new(),
+            false => session.execute_here(&batch).await?,
+        };
+        let mut gone = raw.clone();
+        for (clear, reply) in framed.into_iter().zip(replies) {
+            match reply {
+                Reply::Int(0) => {}
+                Reply::Int(_) => gone.push(clear),
+                reply => return Err(strange(reply)),
             }
         }
-        if clear.acknowledged {
+        for (cache, _) in raw {
+            // Too long for now. A full queue is of caches that are cleared already.
+            let _ = self.again.try_send(cache.clone());
+        }
+        for (cache, _) in gone.into_iter().filter(|(_, clear)| clear.acknowledged) {
             lost(cache, found);
         }
         Ok(())
@@ -259,12 +275,10 @@ impl Journal {
     }
 }
 
-/// An acknowledged write to that cache is not there.
+/// An acknowledged write to that cache is not there. Each is named once in the end.
 fn lost(cache: &CacheId, found: &mut Reconciled) {
     found.lost += 1;
-    if !found.caches.contains(cache) {
-        found.caches.push(cache.clone());
-    }
+    found.caches.push(cache.clone());
 }
 
 /// Clears of raw caches that have to be done again, because a new master may not have them.

@@ -114,6 +114,25 @@ impl Halves {
         half.entries.insert(entry.clone(), note);
     }
 
+    /// Forgets what was written to an entry before it was counted there. A later write is not forgotten: the answers
+    /// to calls at one time come in any order.
+    pub(super) fn counted(&mut self, entry: &Bytes, counted: Place) {
+        for half in [&mut self.current, &mut self.before] {
+            let later = |note: &Note| {
+                note.place.history == counted.history
+                    && note
+                        .place
+                        .offset
+                        .zip(counted.offset)
+                        .is_some_and(|(a, b)| a > b)
+            };
+            if half.entries.get(entry).is_some_and(|note| !later(note)) {
+                half.entries.remove(entry);
+                half.key_bytes -= entry.len();
+            }
+        }
+    }
+
     pub(super) fn clear(&mut self, cache: &CacheId, mut clear: Clear, now: Moment) {
         self.count += 1;
         clear.number = self.count;
@@ -321,6 +340,22 @@ mod tests {
         assert_eq!(missed(&mut halves, &b, at(41)), ["k"]);
         assert_eq!(missed(&mut halves, &b, at(71)), ["k"]);
         assert_eq!(missed(&mut halves, &b, at(140)), [""; 0]);
+    }
+
+    #[test]
+    fn what_was_counted_later_is_not_looked_for() {
+        let mut halves = Halves::default();
+        let entry = Bytes::from_static(b"k");
+        let b = promoted("b", "a", 0);
+        // In both halves.
+        noted(&mut halves, "k", place("a", Some(10)), at(1));
+        noted(&mut halves, "k", place("a", Some(30)), at(40));
+        // Answered late.
+        halves.counted(&entry, place("a", Some(20)));
+        assert_eq!(missed(&mut halves, &b, at(41)), ["k"]);
+        halves.counted(&entry, place("a", Some(40)));
+        assert_eq!(missed(&mut halves, &b, at(41)), [""; 0]);
+        assert_eq!(halves.current.key_bytes, 0);
     }
 
     #[test]
