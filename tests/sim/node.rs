@@ -152,7 +152,7 @@ impl World {
                         stamp
                     }
                 };
-                let group = is_member(key).then(|| self.group_stamp(node));
+                let group = (self.groups && is_member(key)).then(|| self.group_stamp(node));
                 let stored = Stored {
                     id,
                     stamp,

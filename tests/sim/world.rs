@@ -98,6 +98,9 @@ pub(super) struct World {
     /// The longest turn of an event loop, and whether an answer may leave before the pushes of its turn.
     pub(super) turn: Duration,
     pub(super) early: bool,
+    /// Whether entries are in a group, which is flushed: in one history of four, since what they do to the others makes
+    /// rare faults of other mechanisms rarer.
+    pub(super) groups: bool,
     heap: BinaryHeap<Scheduled>,
     number: u64,
     next_connection: usize,
@@ -119,6 +122,7 @@ impl World {
             healed: false,
             turn: Duration::from_micros(*pick(&mut rng, &[50, 2_000, 20_000, 20_000])),
             early: rng.random_bool(0.5),
+            groups: seed % 4 == 3,
             heap: BinaryHeap::new(),
             number: 0,
             next_connection: 0,
