@@ -29,7 +29,7 @@ pub struct Known {
 /// What a Sentinel tells less often than who is master.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Aside {
-    /// Whether it noticed a jump of its clock, and does nothing for thirty seconds: see [`read_tilt`].
+    /// Whether it noticed a jump of its clock, and does nothing for thirty seconds: see `read_tilt`.
     pub tilt: bool,
     /// The other Sentinels of the master.
     pub others: Arc<[Known]>,

@@ -6,6 +6,16 @@
 use crate::upstream::Script;
 
 macro_rules! script {
+    // Those that must know whether an entry of a framed cache is alive.
+    (judges, $($part:literal),+) => {
+        script!("bytes", "digest", "groups", "frame", $($part),+)
+    };
+    // Those of them that store.
+    (stores, $part:literal) => {
+        script!(
+            "room", "bytes", "digest", "groups", "clock", "members", "frame", "expire", $part
+        )
+    };
     ($($part:literal),+) => {
         Script::new(concat!($(include_str!(concat!("scripts/", $part, ".lua")), "\n"),+))
     };
@@ -37,44 +47,18 @@ impl Scripts {
         Self {
             read_many: script!("bytes", "read_many"),
             confirm: script!("bytes", "digest", "confirm"),
-            put_framed: script!(
-                "bytes",
-                "digest",
-                "groups",
-                "clock",
-                "members",
-                "frame",
-                "expire",
-                "put_framed"
-            ),
+            put_framed: script!(stores, "put_framed"),
             put_raw: script!("bytes", "digest", "expire", "put_raw"),
-            evict_framed: script!("bytes", "digest", "groups", "frame", "evict_framed"),
-            touch: script!("bytes", "digest", "groups", "frame", "touch"),
-            add_to_groups: script!(
-                "bytes",
-                "digest",
-                "groups",
-                "clock",
-                "members",
-                "frame",
-                "add_to_groups"
-            ),
-            flush_groups: script!("bytes", "clock", "flush_groups"),
+            evict_framed: script!(judges, "evict_framed"),
+            touch: script!(judges, "touch"),
+            add_to_groups: script!(stores, "add_to_groups"),
+            flush_groups: script!("room", "bytes", "clock", "flush_groups"),
             flush_again: script!("bytes", "clock", "flush_again"),
             clear_framed: script!("clear_framed"),
-            sweep: script!("bytes", "digest", "groups", "frame", "sweep"),
-            sweep_groups: script!("bytes", "digest", "groups", "frame", "sweep_groups"),
+            sweep: script!(judges, "sweep"),
+            sweep_groups: script!(judges, "sweep_groups"),
             swept: script!("swept"),
-            increment: script!(
-                "bytes",
-                "digest",
-                "groups",
-                "clock",
-                "members",
-                "frame",
-                "expire",
-                "increment"
-            ),
+            increment: script!(stores, "increment"),
             reconcile: script!("bytes", "digest", "reconcile"),
             clear_again: script!("clear_again"),
         }
