@@ -88,6 +88,32 @@ impl Layout {
         name.freeze()
     }
 
+    /// The key that remembers under which history a counter was last told its floor.
+    pub(super) fn floor(&self, cache: &CacheId, key: &Key) -> Bytes {
+        self.aside("vedetta:floor:", cache, key)
+    }
+
+    /// The key of the deadline of an entry.
+    pub(super) fn deadline(&self, cache: &CacheId, key: &Key) -> Bytes {
+        self.aside("vedetta:deadline:", cache, key)
+    }
+
+    /// The key that tells that deadlines are set in a raw cache, and under which mark.
+    pub(super) fn deadlines(&self, cache: &CacheId) -> Bytes {
+        let cache = self.stamp(cache);
+        let cache = &cache[b"vedetta:stamp:".len()..];
+        [b"vedetta:deadlines:", cache].concat().into()
+    }
+
+    /// Beside an entry.
+    fn aside(&self, kind: &str, cache: &CacheId, key: &Key) -> Bytes {
+        let cache = self.stamp(cache);
+        let cache = &cache[b"vedetta:stamp:".len()..];
+        [kind.as_bytes(), cache, b":", key.as_bytes()]
+            .concat()
+            .into()
+    }
+
     /// The key of the set of caches that a tenant has used.
     pub(super) fn registry(&self, tenant: &Tenant) -> Bytes {
         format!(
@@ -212,6 +238,7 @@ mod tests {
         let raw = CachePolicy {
             encoding: Encoding::Raw,
             ttl: None,
+            jitter: 0,
         };
         let rules = CacheRules::new(vec![CacheRule {
             pattern: "Entando_*".to_owned(),
@@ -251,6 +278,7 @@ mod tests {
             policy: CachePolicy {
                 encoding: Encoding::Raw,
                 ttl: None,
+                jitter: 0,
             },
         }]);
         assert_eq!(check(&cache("", "a_b_c"), &rules), Ok(()));

@@ -5,6 +5,8 @@
 //!
 //! Not here: the near cache, which is in front of Redis only (`remote::reader`).
 
+use std::time::SystemTime;
+
 use tokio::time::Instant;
 
 use crate::config::{CachePolicy, CacheRules};
@@ -14,7 +16,9 @@ use crate::model::{
 };
 
 use super::layout;
-use super::store::{IfAbsent, Increment, Items, Put, Read, Store, Write, Written};
+use super::store::{
+    Edited, IfAbsent, Increment, Items, ListEdit, Put, Read, Store, Write, Written,
+};
 
 /// What travels with every call.
 #[derive(Debug, Clone, Copy)]
@@ -250,6 +254,35 @@ impl<S: Store> Cache<S> {
         increment: Increment,
     ) -> Result<Written<i64>, Fault> {
         call.write(self.store.increment(cache, increment, call.terms()))
+            .await
+    }
+
+    /// Changes a list.
+    ///
+    /// # Errors
+    /// See [`Fault`].
+    pub async fn edit_list(
+        &self,
+        call: Call,
+        cache: &CacheId,
+        edit: ListEdit,
+    ) -> Result<Written<Edited>, Fault> {
+        call.write(self.store.edit_list(cache, edit, call.terms()))
+            .await
+    }
+
+    /// Gives a key a deadline.
+    ///
+    /// # Errors
+    /// See [`Fault`].
+    pub async fn set_deadline(
+        &self,
+        call: Call,
+        at: &Address,
+        deadline: SystemTime,
+    ) -> Result<bool, Fault> {
+        let terms = call.terms();
+        call.write(self.store.set_deadline(&at.cache, &at.key, deadline, terms))
             .await
     }
 

@@ -23,12 +23,12 @@ use super::status::{missing, status};
 /// Serves a cache over some store.
 #[derive(Debug)]
 pub struct CacheService<S> {
-    cache: Arc<Cache<S>>,
+    pub(super) cache: Arc<Cache<S>>,
     limits: Limits,
     metrics: Arc<Metrics>,
 }
 
-type Answer<T> = Result<(T, Outcome), Status>;
+pub(super) type Answer<T> = Result<(T, Outcome), Status>;
 
 impl<S: Store> CacheService<S> {
     /// Serves this cache within these limits.
@@ -40,7 +40,7 @@ impl<S: Store> CacheService<S> {
         }
     }
 
-    fn checker(&self) -> Checker<'_, impl Fn(&CacheId) -> Result<(), String>> {
+    pub(super) fn checker(&self) -> Checker<'_, impl Fn(&CacheId) -> Result<(), String>> {
         Checker::new(&self.limits, |cache| self.cache.admit(cache))
     }
 
@@ -321,7 +321,7 @@ impl<S: Store> CacheService<S> {
 }
 
 /// The deadline and the message of a request.
-fn open<T>(request: Request<T>) -> (Call, T) {
+pub(super) fn open<T>(request: Request<T>) -> (Call, T) {
     let deadline = request
         .extensions()
         .get::<Deadline>()
@@ -329,7 +329,7 @@ fn open<T>(request: Request<T>) -> (Call, T) {
     (Call::until(deadline), request.into_inner())
 }
 
-fn refused(fault: Fault) -> Status {
+pub(super) fn refused(fault: Fault) -> Status {
     status(&fault)
 }
 
@@ -372,13 +372,13 @@ cache_service! {
         touch => do_touch, Touch, TouchRequest, TouchResponse;
         increment => do_increment, Increment, IncrementRequest, IncrementResponse;
         get_ttl => do_get_ttl, GetTtl, GetTtlRequest, GetTtlResponse;
+        set_deadline => do_set_deadline, SetDeadline, SetDeadlineRequest, SetDeadlineResponse;
+        list_edit => do_list_edit, ListEdit, ListEditRequest, ListEditResponse;
         clear => do_clear, Clear, ClearRequest, ClearResponse;
         list_caches => do_list_caches, ListCaches, ListCachesRequest, ListCachesResponse;
     }
     missing {
         get_or_lease, "Cache/GetOrLease", v1::GetOrLeaseRequest, v1::GetOrLeaseResponse;
-        set_deadline, "Cache/SetDeadline", v1::SetDeadlineRequest, v1::SetDeadlineResponse;
-        list_edit, "Cache/ListEdit", v1::ListEditRequest, v1::ListEditResponse;
         add_to_groups, "Cache/AddToGroups", v1::AddToGroupsRequest, v1::AddToGroupsResponse;
         flush_groups, "Cache/FlushGroups", v1::FlushGroupsRequest, v1::FlushGroupsResponse;
         bulk_load, "Cache/BulkLoad", Streaming<v1::BulkLoadRequest>, v1::BulkLoadResponse;

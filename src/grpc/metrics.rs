@@ -20,6 +20,8 @@ pub(super) enum Method {
     Touch,
     Increment,
     GetTtl,
+    SetDeadline,
+    ListEdit,
     Clear,
     ListCaches,
     GetStatus,
@@ -51,7 +53,7 @@ pub(super) enum Outcome {
     Internal,
 }
 
-const METHODS: [(Method, &str, &[Outcome]); 14] = [
+const METHODS: [(Method, &str, &[Outcome]); 16] = [
     (
         Method::Get,
         "Get",
@@ -70,6 +72,12 @@ const METHODS: [(Method, &str, &[Outcome]); 14] = [
     (Method::Touch, "Touch", &[Outcome::Touched, Outcome::Absent]),
     (Method::Increment, "Increment", &[Outcome::Done]),
     (Method::GetTtl, "GetTtl", &[Outcome::Hit, Outcome::Miss]),
+    (
+        Method::SetDeadline,
+        "SetDeadline",
+        &[Outcome::Touched, Outcome::Absent],
+    ),
+    (Method::ListEdit, "ListEdit", &[Outcome::Done]),
     (Method::Clear, "Clear", &[Outcome::Done]),
     (Method::ListCaches, "ListCaches", &[Outcome::Done]),
     (Method::GetStatus, "GetStatus", &[Outcome::Done]),

@@ -42,9 +42,12 @@ pub(super) const fn code(cause: Cause) -> Code {
         | Cause::Overloaded
         | Cause::AnswerTooLarge
         | Cause::StoreFull
+        | Cause::ListTooLarge
         | Cause::TooManySubscribers
         | Cause::SubscriberTooSlow => Code::ResourceExhausted,
-        Cause::LineageChanged | Cause::NotANumber => Code::FailedPrecondition,
+        Cause::LineageChanged | Cause::NotANumber | Cause::NotAList | Cause::FloorRequired => {
+            Code::FailedPrecondition
+        }
         Cause::AppliedUnreplicated => Code::Aborted,
         Cause::OutcomeUnknown => Code::Unknown,
         Cause::Deadline => Code::DeadlineExceeded,

@@ -57,6 +57,12 @@ pub enum Cause {
     StoreFull,
     /// The entry is not a decimal number of 64 bits, or would not fit into them.
     NotANumber,
+    /// The entry is not a list, or the member of one is broken.
+    NotAList,
+    /// The list would have more members or bytes than it may.
+    ListTooLarge,
+    /// The counter may have lost increments, or is gone: it must be told its floor first.
+    FloorRequired,
     /// This build does not do that yet.
     CapabilityMissing,
     /// The history that a token belongs to has ended.
@@ -125,6 +131,9 @@ impl Cause {
             Self::AnswerTooLarge => "ANSWER_TOO_LARGE",
             Self::StoreFull => "STORE_FULL",
             Self::NotANumber => "NOT_A_NUMBER",
+            Self::NotAList => "NOT_A_LIST",
+            Self::ListTooLarge => "LIST_TOO_LARGE",
+            Self::FloorRequired => "FLOOR_REQUIRED",
             Self::CapabilityMissing => "CAPABILITY_MISSING",
             Self::LineageChanged => "LINEAGE_CHANGED",
             Self::TooManySubscribers => "TOO_MANY_SUBSCRIBERS",
@@ -141,6 +150,8 @@ impl Cause {
             Self::Deadline
             | Self::AnswerTooLarge
             | Self::NotANumber
+            | Self::NotAList
+            | Self::ListTooLarge
             | Self::CapabilityMissing
             | Self::SubscriberTooSlow => Owner::Caller,
             Self::NoSession
@@ -166,6 +177,7 @@ impl Cause {
             | Self::RedisOutOfMemory
             | Self::RedisRefused
             | Self::LineageChanged
+            | Self::FloorRequired
             | Self::PushesStopped
             | Self::AppliedUnreplicated
             | Self::OutcomeUnknown => Owner::Redis,
@@ -203,6 +215,9 @@ impl Cause {
             | Self::AnswerTooLarge
             | Self::StoreFull
             | Self::NotANumber
+            | Self::NotAList
+            | Self::ListTooLarge
+            | Self::FloorRequired
             | Self::CapabilityMissing
             | Self::LineageChanged
             | Self::Internal => None,

@@ -38,6 +38,8 @@ pub enum Operation {
     Greeting,
     /// A counter changed.
     Increment,
+    /// A list changed.
+    ListEdit,
     /// Recent writes looked for on a new master.
     Reconcile,
     /// Copies waited for.
@@ -50,7 +52,7 @@ pub enum Operation {
 
 impl Operation {
     /// Every operation, for registering metrics.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Get,
         Self::Put,
         Self::Evict,
@@ -62,6 +64,7 @@ impl Operation {
         Self::Greeting,
         Self::Canary,
         Self::Increment,
+        Self::ListEdit,
         Self::Reconcile,
         Self::Wait,
         Self::Survey,
@@ -81,6 +84,7 @@ impl Operation {
             Self::Greeting => "greeting",
             Self::Canary => "canary",
             Self::Increment => "increment",
+            Self::ListEdit => "list_edit",
             Self::Reconcile => "reconcile",
             Self::Wait => "wait",
             Self::Survey => "survey",

@@ -4,7 +4,8 @@
 //! under that id, in the same step, so that a replica has both or neither.
 //!
 //! Invariants: without an operation id a call that may have been applied is not sent again. A counter is never undone
-//! or replayed by the journal.
+//! or replayed by the journal. One that has had a floor is not counted on in a history under which nobody has told it
+//! its floor, nor when it is gone.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +23,7 @@ use super::expiry::arguments;
 use super::{Core, new_stamp, new_version, strange};
 
 /// How long an operation is remembered: longer than a caller repeats it through the longest failover.
-const REMEMBERED: Duration = Duration::from_secs(120);
+pub(super) const REMEMBERED: Duration = Duration::from_secs(120);
 
 impl Core {
     pub(super) async fn add(
@@ -56,9 +57,12 @@ impl Core {
         let mut keys = vec![
             self.layout.entry(cache, &increment.key),
             self.layout.operation(cache, &increment.key, &operation),
+            self.layout.floor(cache, &increment.key),
+            self.layout.deadline(cache, &increment.key),
+            self.layout.deadlines(cache),
         ];
         let policy = self.rules.policy(&cache.name);
-        let expiry = arguments(increment.initial_expiry, policy.ttl);
+        let expiry = arguments(increment.initial_expiry, policy.default_ttl(rand::random()));
         let (before, after) = match policy.encoding {
             Encoding::Framed => {
                 keys.push(self.layout.stamp(cache));
@@ -81,13 +85,14 @@ impl Core {
                 new_stamp(),
                 before,
                 after,
+                Bytes::copy_from_slice(session.lineage().as_bytes()),
             ],
         );
         let sent = self.send_write(&session, batch).await?;
         let value = match sent.replies.first() {
             Some(Reply::Array(fields)) => match fields.as_slice() {
                 [Reply::Int(1), Reply::Bytes(text)] => parse(text),
-                [Reply::Int(0)] => return Err(not_a_number()),
+                [Reply::Int(0), Reply::Bytes(why)] => return Err(refusal(why)),
                 _ => None,
             },
             Some(Reply::Failed(fault)) => return Err(fault.clone()),
@@ -102,6 +107,13 @@ impl Core {
     }
 }
 
+fn refusal(why: &[u8]) -> Fault {
+    match why {
+        b"F" => floor_required(),
+        _ => not_a_number(),
+    }
+}
+
 fn parse(text: &[u8]) -> Option<i64> {
     std::str::from_utf8(text).ok()?.parse().ok()
 }
@@ -111,5 +123,14 @@ pub(in super::super) fn not_a_number() -> Fault {
     Fault::not_applied(
         Cause::NotANumber,
         "the entry is not a decimal number of 64 bits, or the result would not be one; evict it to start anew",
+    )
+}
+
+/// The fault of a counter that may have lost increments.
+pub(in super::super) fn floor_required() -> Fault {
+    Fault::not_applied(
+        Cause::FloorRequired,
+        "the counter may have lost increments with a failover, a restart, an eviction or a clear since it was told its \
+         floor; call again with `floor` set to the highest number that is known to have been given out",
     )
 }

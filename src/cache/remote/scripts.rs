@@ -24,6 +24,11 @@ pub(super) struct Scripts {
     pub(super) sweep: Script,
     pub(super) swept: Script,
     pub(super) increment: Script,
+    pub(super) list_edit: Script,
+    pub(super) set_deadline: Script,
+    pub(super) mark_deadlines: Script,
+    pub(super) forget_deadlines: Script,
+    pub(super) ttl: Script,
     pub(super) reconcile: Script,
     pub(super) clear_again: Script,
 }
@@ -33,14 +38,40 @@ impl Scripts {
         Self {
             read_many: script!("bytes", "read_many"),
             confirm: script!("bytes", "digest", "confirm"),
-            put_framed: script!("bytes", "digest", "frame", "expire", "put_framed"),
-            put_raw: script!("bytes", "digest", "expire", "put_raw"),
+            put_framed: script!(
+                "bytes",
+                "digest",
+                "frame",
+                "expire",
+                "deadline",
+                "put_framed"
+            ),
+            put_raw: script!("bytes", "digest", "expire", "deadline", "put_raw"),
             evict_framed: script!("bytes", "digest", "frame", "evict_framed"),
-            touch: script!("bytes", "digest", "frame", "touch"),
+            touch: script!("bytes", "digest", "frame", "deadline", "touch"),
             clear_framed: script!("clear_framed"),
             sweep: script!("bytes", "digest", "frame", "sweep"),
             swept: script!("swept"),
-            increment: script!("bytes", "digest", "frame", "expire", "increment"),
+            increment: script!(
+                "bytes",
+                "digest",
+                "frame",
+                "expire",
+                "deadline",
+                "increment"
+            ),
+            list_edit: script!(
+                "bytes",
+                "digest",
+                "frame",
+                "expire",
+                "deadline",
+                "list_edit"
+            ),
+            set_deadline: script!("bytes", "digest", "frame", "deadline", "set_deadline"),
+            mark_deadlines: script!("mark_deadlines"),
+            forget_deadlines: script!("forget_deadlines"),
+            ttl: script!("bytes", "deadline", "ttl"),
             reconcile: script!("bytes", "digest", "reconcile"),
             clear_again: script!("clear_again"),
         }

@@ -34,7 +34,7 @@ impl Core {
     }
 
     pub(super) async fn write(
-        &self,
+        self: &Arc<Self>,
         cache: &CacheId,
         puts: Vec<Put>,
         write: Write,
@@ -55,7 +55,7 @@ impl Core {
     }
 
     async fn write_once(
-        &self,
+        self: &Arc<Self>,
         session: Arc<Session>,
         cache: &CacheId,
         puts: &[Put],
@@ -92,7 +92,7 @@ impl Core {
     }
 
     pub(super) async fn write_if_absent(
-        &self,
+        self: &Arc<Self>,
         cache: &CacheId,
         mut put: Put,
         write: Write,
@@ -113,7 +113,7 @@ impl Core {
     }
 
     async fn write_if_absent_once(
-        &self,
+        self: &Arc<Self>,
         session: Arc<Session>,
         cache: &CacheId,
         put: &Put,
@@ -154,7 +154,7 @@ impl Core {
 
     /// Appends the command of one put and returns the version that it will store.
     fn add_put(
-        &self,
+        self: &Arc<Self>,
         batch: &mut Batch,
         session: &Session,
         cache: &CacheId,
@@ -162,7 +162,7 @@ impl Core {
         existing: Bytes,
     ) -> Version {
         let policy = self.rules.policy(&cache.name);
-        let expiry = arguments(put.expiry, policy.ttl);
+        let expiry = arguments(put.expiry, policy.default_ttl(rand::random()));
         let entry = self.layout.entry(cache, &put.key);
         let (condition, expected) = condition(&put.condition);
         if policy.encoding == Encoding::Framed {
@@ -170,7 +170,12 @@ impl Core {
             let (before, after) = frame::header(&put.value, &version);
             batch.script(
                 &self.scripts.put_framed,
-                &[entry, self.layout.stamp(cache)],
+                &[
+                    entry,
+                    self.layout.stamp(cache),
+                    self.layout.deadline(cache, &put.key),
+                    self.layout.deadlines(cache),
+                ],
                 &[
                     condition,
                     expected,
@@ -187,12 +192,16 @@ impl Core {
         }
         let bytes = frame::raw(&put.value);
         let version = Version::digest(&bytes);
-        match plain_set(&put.condition, &expiry) {
+        match plain_set(&put.condition, &expiry).filter(|_| self.has_no_deadlines(cache)) {
             Some(true) => batch.command("SET", &[&entry, &bytes, b"PX", &expiry.ms]),
             Some(false) => batch.command("SET", &[&entry, &bytes]),
             None => batch.script(
                 &self.scripts.put_raw,
-                &[entry],
+                &[
+                    entry,
+                    self.layout.deadline(cache, &put.key),
+                    self.layout.deadlines(cache),
+                ],
                 &[condition, expected, expiry.kind, expiry.ms, bytes, existing],
             ),
         };
@@ -206,9 +215,9 @@ impl Core {
         expiry: Expiry,
         write: Write,
     ) -> Result<bool, Fault> {
-        let expiry = arguments(expiry, self.rules.policy(&cache.name).ttl);
-        let mut keys = vec![self.layout.entry(cache, key)];
-        keys.extend(self.stamp_key(cache));
+        let policy = self.rules.policy(&cache.name);
+        let expiry = arguments(expiry, policy.default_ttl(rand::random()));
+        let keys = self.keys_of_expiry(cache, key);
         let mut own = self.own_write(cache, [key.clone()]);
         let (keys, expiry) = (&keys, &expiry);
         let attempt = |session: Arc<Session>| async move {
@@ -248,11 +257,12 @@ pub(super) fn together<T>(written: Written<Items<T>>) -> Result<Written<Items<T>
     Ok(written)
 }
 
-/// Whether a plain SET does: with an expiry (`true`) or without one (`false`).
+/// Whether a plain SET does where there are no deadlines: with an expiry (`true`) or without one (`false`).
 fn plain_set(condition: &Condition, expiry: &Arguments) -> Option<bool> {
     match (condition, expiry.kind.as_ref()) {
         (Condition::None, b"I") => Some(true),
         (Condition::None, b"N") => Some(false),
+        (Condition::None, b"D") => Some(!expiry.ms.is_empty()),
         _ => None,
     }
 }
@@ -290,7 +300,7 @@ pub(super) fn truth(reply: Reply) -> Result<bool, Fault> {
     }
 }
 
-fn only(replies: Vec<Reply>) -> Result<Reply, Fault> {
+pub(super) fn only(replies: Vec<Reply>) -> Result<Reply, Fault> {
     replies
         .into_iter()
         .next()

@@ -1,11 +1,13 @@
 -- Adds to a counter in one atomic step, once per operation.
--- KEYS  entry, operation, stamp (framed caches only)
+-- KEYS  entry, operation, floor, deadline, deadlines of the cache, stamp (framed caches only)
 -- ARGV  delta, floor or '', expiry kind and ms if it is created, ms for which the operation is remembered or '',
---       random, header before the stamp, header after it
--- Answers {1, new value}, or {0} if the entry is not a number or would leave 64 bits.
+--       random, header before the stamp, header after it, history
+-- Answers {1, new value}, or {0, 'N'} if the entry is not a number or would leave 64 bits, or {0, 'F'} if its floor has to
+-- be told first: it had one once, and since then the counter has gone or the history has changed, which may have lost
+-- increments.
 -- Numbers of Lua have 53 bits, so Redis adds: in the key of the operation, which thereby holds the answer.
 local delta, floor, kind, ms, kept = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
-local framed = KEYS[3]
+local framed = KEYS[6]
 if kept ~= '' then
   local done = bytes_of('GET', KEYS[2])
   if done then return {1, done} end
@@ -30,7 +32,7 @@ end
 local stamp, exists, text = nil, false, nil
 if framed then
   local clean
-  stamp, clean = stamp_of(KEYS[3], ARGV[6])
+  stamp, clean = stamp_of(KEYS[6], ARGV[6])
   if live_version(KEYS[1], stamp, clean) then
     exists = true
     text = redis.call('GET', KEYS[1])
@@ -44,6 +46,8 @@ else
   exists = held ~= nil or redis.call('EXISTS', KEYS[1]) == 1
   text = held or (exists and '' or nil)
 end
+local known = floor == '' and bytes_of('GET', KEYS[3])
+if known and (not exists or known ~= ARGV[9]) then return {0, 'F'} end
 local base = text or '0'
 if floor ~= '' and (not exists or (string.match(base, '^%-?%d+$') and less(base, floor))) then
   base = floor
@@ -52,10 +56,12 @@ redis.call('SET', KEYS[2], base, 'PX', kept ~= '' and kept or 1000)
 local sum = redis.pcall('INCRBY', KEYS[2], delta)
 if type(sum) == 'table' and sum.err then
   redis.call('UNLINK', KEYS[2])
-  return {0}
+  return {0, 'N'}
 end
 local value = redis.call('GET', KEYS[2])
 if kept == '' then redis.call('UNLINK', KEYS[2]) end
+if floor ~= '' then redis.call('SET', KEYS[3], ARGV[9]) end
 if exists then kind, ms = 'K', '' end
+kind, ms = due(KEYS[4], mark_of(KEYS[5], stamp), kind, ms)
 store(KEYS[1], framed and ARGV[7] .. stamp .. ARGV[8] .. value or value, kind, ms, exists)
 return {1, value}

@@ -1,12 +1,15 @@
 -- Changes the expiry of a live entry; answers whether there was one.
--- KEYS  entry, stamp (framed caches only)     ARGV  expiry kind, ms, random
+-- KEYS  entry, deadline, deadlines of the cache, stamp (framed caches only)     ARGV  expiry kind, ms, random
 local kind, ms = ARGV[1], ARGV[2]
-if KEYS[2] then
-  local stamp, clean = stamp_of(KEYS[2], ARGV[3])
+local stamp
+if KEYS[4] then
+  local clean
+  stamp, clean = stamp_of(KEYS[4], ARGV[3])
   if not live_version(KEYS[1], stamp, clean) then return 0 end
 elseif not bytes_of('STRLEN', KEYS[1]) or redis.call('EXISTS', KEYS[1]) == 0 then
   return 0
 end
+kind, ms = due(KEYS[2], mark_of(KEYS[3], stamp), kind, ms)
 if kind == 'A' then
   redis.call('PEXPIREAT', KEYS[1], ms)
 elseif kind ~= 'K' and ms ~= '' then
