@@ -313,6 +313,24 @@ impl Client {
         Ok(self.run(self.cache().clear(request))?.removed)
     }
 
+    /// Adds one to a counter, at least to that floor; the number.
+    pub(crate) fn increment(
+        &self,
+        cache: &str,
+        key: &str,
+        floor: Option<i64>,
+    ) -> Result<i64, Failure> {
+        let request = self.request(v1::IncrementRequest {
+            cache: cache.to_owned(),
+            tenant: self.tenant.clone(),
+            key: Bytes::copy_from_slice(key.as_bytes()),
+            delta: 1,
+            floor,
+            ..v1::IncrementRequest::default()
+        });
+        Ok(self.run(self.cache().increment(request))?.value)
+    }
+
     pub(crate) fn status(&self) -> v1::GetStatusResponse {
         let request = self.request(v1::GetStatusRequest {});
         let mut client = StatusClient::with_origin(self.transport.clone(), self.origin.clone());
