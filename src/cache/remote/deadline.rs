@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use crate::clock;
 use crate::config::Encoding;
 use crate::failover::Repeat;
-use crate::model::{CacheId, Fault, Key, TtlLookup};
+use crate::model::{CacheId, Cause, Fault, Key, TtlLookup};
 use crate::near::{Found, Want};
 use crate::upstream::{Batch, Effect, Operation, Reply, Session};
 
@@ -29,6 +29,12 @@ pub(in super::super) const PASSED_FOR: Duration = Duration::from_secs(600);
 
 /// How old the proof may be that nobody has marked a cache. The same in every vedetta, whatever its staleness bound.
 const BELIEVED: Duration = Duration::from_secs(1);
+
+/// How often a raw cache is marked for one deadline, since Redis may forget.
+const ATTEMPTS: usize = 3;
+
+/// What `set_deadline.lua` answers if it is not.
+const UNMARKED: i64 = -1;
 
 impl Core {
     pub(super) async fn put_deadline(
@@ -45,13 +51,22 @@ impl Core {
         let keys = self.keys_of_expiry(cache, key);
         let (keys, at, passed_for) = (&keys, &at, &passed_for);
         let attempt = |session: Arc<Session>| async move {
-            if self.encoding(cache) == Encoding::Raw {
-                self.mark(&session, cache).await?;
+            for _ in 0..ATTEMPTS {
+                if self.encoding(cache) == Encoding::Raw {
+                    self.mark(&session, cache).await?;
+                }
+                let mut batch = Batch::new(Operation::Touch, Effect::Write);
+                let arguments = [at.clone(), passed_for.clone(), new_stamp()];
+                batch.script(&self.scripts.set_deadline, keys, &arguments);
+                match only(self.send(&session, batch).await?)? {
+                    Reply::Int(UNMARKED) => {}
+                    reply => return truth(reply),
+                }
             }
-            let mut batch = Batch::new(Operation::Touch, Effect::Write);
-            let arguments = [at.clone(), passed_for.clone(), new_stamp()];
-            batch.script(&self.scripts.set_deadline, keys, &arguments);
-            truth(only(self.send(&session, batch).await?)?)
+            Err(Fault::not_applied(
+                Cause::RedisRefused,
+                "Redis forgets which caches have deadlines as soon as it is told; is somebody emptying it?",
+            ))
         };
         let patience = self.patience(&write, key.as_bytes().len() as u64);
         let applied = self.passage.persist(patience, Repeat::Harmless, attempt);
