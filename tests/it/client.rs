@@ -6,7 +6,7 @@ pub(crate) mod callers;
 pub(crate) mod timed;
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::Uri;
@@ -311,6 +311,36 @@ impl Client {
             ..v1::ClearRequest::default()
         });
         Ok(self.run(self.cache().clear(request))?.removed)
+    }
+
+    /// Gives a key a deadline; whether there was an entry.
+    pub(crate) fn set_deadline(
+        &self,
+        cache: &str,
+        key: &str,
+        within: Duration,
+    ) -> Result<bool, Failure> {
+        let request = self.request(v1::SetDeadlineRequest {
+            cache: cache.to_owned(),
+            tenant: self.tenant.clone(),
+            key: Bytes::copy_from_slice(key.as_bytes()),
+            deadline: Some((SystemTime::now() + within).into()),
+        });
+        let answer = self.run(self.cache().set_deadline(request))?;
+        Ok(answer.applied_to_entry)
+    }
+
+    /// How long an entry still lives; `None` for ever, or if there is none.
+    pub(crate) fn ttl(&self, cache: &str, key: &str) -> Result<Option<Duration>, Failure> {
+        let request = self.request(v1::GetTtlRequest {
+            cache: cache.to_owned(),
+            tenant: self.tenant.clone(),
+            key: Bytes::copy_from_slice(key.as_bytes()),
+        });
+        Ok(match self.run(self.cache().get_ttl(request))?.result {
+            Some(v1::get_ttl_response::Result::Remaining(ttl)) => ttl.try_into().ok(),
+            _ => None,
+        })
     }
 
     /// Adds one to a counter, at least to that floor; the number.

@@ -11,6 +11,7 @@ mod cli;
 mod client;
 mod confirm;
 mod credentials;
+mod deadlines;
 mod discovery;
 mod failover;
 mod faults;
