@@ -9,6 +9,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -90,6 +91,27 @@ fn wait_for_numbers(databases: &[Arc<Database>], what: &str) {
     });
 }
 
+/// The callers of each pod.
+fn start(
+    pods: &[Vedetta],
+    databases: &[Arc<Database>],
+    stop: &Arc<AtomicBool>,
+) -> Vec<JoinHandle<()>> {
+    pods.iter()
+        .map(|vedetta| {
+            let (databases, stop) = (databases.to_vec(), stop.clone());
+            callers::call(vedetta.api(), move |channel, set| {
+                for (cache, database) in CACHES.into_iter().zip(databases) {
+                    for _ in 0..CALLERS {
+                        let client = CacheClient::new(channel.clone());
+                        set.spawn(call(client, cache, database.clone(), stop.clone()));
+                    }
+                }
+            })
+        })
+        .collect()
+}
+
 fn no_number_twice(count: usize) {
     let mut set = SentinelSet::start_with(&SentinelOptions {
         proxied: true,
@@ -117,20 +139,7 @@ fn no_number_twice(count: usize) {
             .expect("a first number");
         assert_eq!(number, 1);
     }
-    let threads: Vec<_> = pods
-        .iter()
-        .map(|vedetta| {
-            let (databases, stop) = (databases.clone(), stop.clone());
-            callers::call(vedetta.api(), move |channel, set| {
-                for (cache, database) in CACHES.into_iter().zip(databases) {
-                    for _ in 0..CALLERS {
-                        let client = CacheClient::new(channel.clone());
-                        set.spawn(call(client, cache, database.clone(), stop.clone()));
-                    }
-                }
-            })
-        })
-        .collect();
+    let threads = start(&pods, &databases, &stop);
     wait_for_numbers(&databases, "numbers before");
     let master = set.master_endpoint();
     set.redis_cli(master, &["SET", "marker", "x"]);

@@ -163,11 +163,9 @@ async fn history(
 }
 
 fn seeds() -> Vec<u64> {
-    if let Some(seed) = std::env::var("VEDETTA_SEED")
-        .ok()
-        .and_then(|seed| seed.parse().ok())
-    {
-        return vec![seed];
+    if let Some(seed) = std::env::var_os("VEDETTA_SEED") {
+        let seed = seed.to_str().and_then(|seed| seed.parse().ok());
+        return vec![seed.expect("VEDETTA_SEED is a number")];
     }
     let count = if std::env::var_os("VEDETTA_LONG").is_some() {
         2_000

@@ -168,9 +168,10 @@ fn moment(hours: u64) -> prost_types::Timestamp {
 }
 
 fn hours(ttl: Option<&prost_types::Duration>) -> String {
-    ttl.map_or("for ever".to_owned(), |ttl| {
-        format!("{} h", (ttl.seconds + 1800) / 3600)
-    })
+    match ttl {
+        None => "for ever".to_owned(),
+        Some(ttl) => format!("{} h", (ttl.seconds + 1800) / 3600),
+    }
 }
 
 fn told(text: impl Into<String>, version: Option<Bytes>) -> Answer {
@@ -188,6 +189,8 @@ pub(super) async fn send(client: &mut Client, spot: &Spot, op: &Op) -> Answer {
         Op::Get => get(client, spot).await,
         Op::Ttl => ttl(client, spot).await,
         Op::Put(value, until, condition) => put(client, spot, value, *until, *condition).await,
+        Op::PutIfAbsent(value, until) => put_if_absent(client, spot, value, *until).await,
+        Op::ListEdit(remove, add) => edit(client, spot, remove, add).await,
         other => change(client, spot, other).await,
     };
     done.unwrap_or_else(|status| refused(&status))
@@ -262,27 +265,33 @@ async fn put(
     })
 }
 
+async fn put_if_absent(
+    client: &mut Client,
+    spot: &Spot,
+    value: &Bytes,
+    until: Until,
+) -> Result<Answer, Status> {
+    use v1::put_if_absent_response::Result;
+    let request = v1::PutIfAbsentRequest {
+        cache: spot.cache.clone(),
+        key: spot.key.clone(),
+        content: Some(v1::put_if_absent_request::Content::Value(value.clone())),
+        expiry: until.message(),
+        ..v1::PutIfAbsentRequest::default()
+    };
+    let answer = client.put_if_absent(request).await?.into_inner();
+    Ok(match answer.result {
+        Some(Result::Existing(found)) => hit(found),
+        Some(Result::Stored(stored)) => told("stored", Some(stored.version)),
+        None => told("nothing", None),
+    })
+}
+
+/// Everything that has little to say.
 async fn change(client: &mut Client, spot: &Spot, op: &Op) -> Result<Answer, Status> {
     let (cache, key) = (spot.cache.clone(), spot.key.clone());
     let tenant = String::new();
-    Ok(match op {
-        Op::PutIfAbsent(value, until) => {
-            let request = v1::PutIfAbsentRequest {
-                cache,
-                tenant,
-                key,
-                content: Some(v1::put_if_absent_request::Content::Value(value.clone())),
-                expiry: until.message(),
-                ..v1::PutIfAbsentRequest::default()
-            };
-            match client.put_if_absent(request).await?.into_inner().result {
-                Some(v1::put_if_absent_response::Result::Existing(found)) => hit(found),
-                Some(v1::put_if_absent_response::Result::Stored(stored)) => {
-                    told("stored", Some(stored.version))
-                }
-                None => told("nothing", None),
-            }
-        }
+    let text = match op {
         Op::Touch(until) => {
             let expiry = until.message();
             let request = v1::TouchRequest {
@@ -291,41 +300,7 @@ async fn change(client: &mut Client, spot: &Spot, op: &Op) -> Result<Answer, Sta
                 key,
                 expiry,
             };
-            told(
-                format!("{:?}", client.touch(request).await?.into_inner()),
-                None,
-            )
-        }
-        Op::Increment(delta, floor) => {
-            let request = v1::IncrementRequest {
-                cache,
-                tenant,
-                key,
-                delta: *delta,
-                floor: *floor,
-                ..v1::IncrementRequest::default()
-            };
-            told(
-                client
-                    .increment(request)
-                    .await?
-                    .into_inner()
-                    .value
-                    .to_string(),
-                None,
-            )
-        }
-        Op::ListEdit(remove, add) => {
-            let request = v1::ListEditRequest {
-                cache,
-                tenant,
-                key,
-                remove: remove.clone(),
-                add: add.clone(),
-                ..v1::ListEditRequest::default()
-            };
-            let answer = client.list_edit(request).await?.into_inner();
-            told(format!("{:?}", answer.members), Some(answer.version))
+            format!("{:?}", client.touch(request).await?.into_inner())
         }
         Op::SetDeadline(hours) => {
             let deadline = Some(moment(*hours));
@@ -335,28 +310,53 @@ async fn change(client: &mut Client, spot: &Spot, op: &Op) -> Result<Answer, Sta
                 key,
                 deadline,
             };
-            told(
-                format!("{:?}", client.set_deadline(request).await?.into_inner()),
-                None,
-            )
+            format!("{:?}", client.set_deadline(request).await?.into_inner())
+        }
+        Op::Increment(delta, floor) => {
+            let request = v1::IncrementRequest {
+                cache,
+                key,
+                delta: *delta,
+                floor: *floor,
+                ..v1::IncrementRequest::default()
+            };
+            client
+                .increment(request)
+                .await?
+                .into_inner()
+                .value
+                .to_string()
         }
         _ => {
-            let durability = None;
             let request = v1::EvictRequest {
                 cache,
-                tenant,
                 key,
-                durability,
+                ..v1::EvictRequest::default()
             };
-            told(
-                client
-                    .evict(request)
-                    .await?
-                    .into_inner()
-                    .existed
-                    .to_string(),
-                None,
-            )
+            client
+                .evict(request)
+                .await?
+                .into_inner()
+                .existed
+                .to_string()
         }
-    })
+    };
+    Ok(told(text, None))
+}
+
+async fn edit(
+    client: &mut Client,
+    spot: &Spot,
+    remove: &[Bytes],
+    add: &[Bytes],
+) -> Result<Answer, Status> {
+    let request = v1::ListEditRequest {
+        cache: spot.cache.clone(),
+        key: spot.key.clone(),
+        remove: remove.to_vec(),
+        add: add.to_vec(),
+        ..v1::ListEditRequest::default()
+    };
+    let answer = client.list_edit(request).await?.into_inner();
+    Ok(told(format!("{:?}", answer.members), Some(answer.version)))
 }

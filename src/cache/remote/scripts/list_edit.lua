@@ -60,7 +60,7 @@ end
 local goes, present, list, count = {}, {}, {}, 0
 local first = 10 + tonumber(ARGV[9])
 for place = 10, first - 1 do goes[ARGV[place]] = true end
-local at, members, same = 1, 0, version ~= nil
+local at, members = 1, 0
 while bytes and at <= #bytes do
   members = members + 1
   if members > most then return {0, 'L'} end
@@ -68,9 +68,7 @@ while bytes and at <= #bytes do
   local length, begin = length_at(bytes, at + 1)
   if not length or begin + length - 1 > #bytes then return {0, 'N'} end
   local member = string.sub(bytes, begin, begin + length - 1)
-  if goes[member] then
-    same = false
-  else
+  if not goes[member] then
     present[member] = true
     count = count + 1
     list[count] = string.sub(bytes, at, begin + length - 1)
@@ -80,12 +78,14 @@ end
 for place = first, #ARGV do
   local member = ARGV[place]
   if not present[member] then
-    same, present[member], count = false, true, count + 1
+    present[member], count = true, count + 1
     list[count] = encoded(member)
   end
 end
+local after = table.concat(list)
+local same = version and after == bytes
 if not same then
-  bytes = table.concat(list)
+  bytes = after
   if count > most or #bytes > tonumber(ARGV[7]) then return {0, 'L'} end
   if version then kind, ms = 'K', '' end
   kind, ms = due(KEYS[3], mark_of(KEYS[4], stamp), kind, ms)
