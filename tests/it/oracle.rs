@@ -13,6 +13,7 @@
 mod op;
 
 use std::collections::HashMap;
+use std::fmt::{Display, Formatter};
 
 use bytes::Bytes;
 use futures_util::future::join_all;
@@ -35,6 +36,18 @@ type Client = CacheClient<Channel>;
 struct Round {
     calls: Vec<(Op, Answer)>,
     seen: Vec<(Op, Answer)>,
+}
+
+impl Display for Round {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        for (op, answer) in &self.calls {
+            writeln!(f, "at once {op:?}: {answer}")?;
+        }
+        for (op, answer) in &self.seen {
+            writeln!(f, "then    {op:?}: {answer}")?;
+        }
+        Ok(())
+    }
 }
 
 /// For each round, the order in which its calls took effect.
@@ -97,11 +110,11 @@ async fn explains(
         for place in order {
             answers.push(send(oracle, &spot, &round.calls[*place].0).await);
         }
+        let looked = answers.len();
         for (op, _) in &round.seen {
-            let answer = send(oracle, &spot, op).await;
-            answers.push(answer);
+            answers.push(send(oracle, &spot, op).await);
         }
-        spot.saw(&answers);
+        spot.saw(&answers[looked..]);
     }
     named(&answers) == named(in_order(rounds, order).map(|(_, answer)| answer))
 }
@@ -150,11 +163,10 @@ async fn history(
         // What was seen leaves few that differ in anything.
         next.truncate(6);
         if next.is_empty() {
-            let told = |round: &Round| format!("{:#?}\n{:#?}", round.calls, round.seen);
-            let rounds: Vec<String> = rounds.iter().map(told).collect();
+            let rounds: Vec<String> = rounds.iter().map(Round::to_string).collect();
             return Err(format!(
                 "VEDETTA_SEED={seed} in {cache}:\n{}",
-                rounds.join("\n--\n")
+                rounds.join("")
             ));
         }
         possible = next;

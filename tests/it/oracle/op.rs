@@ -1,5 +1,6 @@
 //! The calls of a history: how they are drawn, sent, and what of their answers is compared.
 
+use std::fmt::{Display, Formatter};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -58,6 +59,15 @@ pub(super) struct Answer {
     pub(super) version: Option<Bytes>,
 }
 
+impl Display for Answer {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        match &self.version {
+            Some(version) => write!(f, "{}, version {version:02x}", self.text),
+            None => f.write_str(&self.text),
+        }
+    }
+}
+
 /// A key, and what is known of it.
 #[derive(Debug, Clone)]
 pub(super) struct Spot {
@@ -75,7 +85,7 @@ impl Spot {
         }
     }
 
-    /// Remembers the last version among these.
+    /// Remembers the version that a look at the entry told.
     pub(super) fn saw<'a>(&mut self, answers: impl IntoIterator<Item = &'a Answer>) {
         let versions = answers
             .into_iter()
