@@ -20,8 +20,8 @@ use vedetta::clock;
 use vedetta::config::CacheRules;
 use vedetta::invalidation::{Hub, HubLimits, Metrics};
 use vedetta::model::{
-    Address, CacheId, CacheName, Condition, Consistency, Expiry, Key, Lineage, Moment, Tenant,
-    Value, Version,
+    Address, CacheId, CacheName, Condition, Consistency, Expiry, Groups, Key, Lineage, Moment,
+    Tenant, Value, Version,
 };
 use vedetta::near::{Begin, Capacity, Found, Majority, Near, ReadBack, Want};
 
@@ -47,6 +47,7 @@ fn put(key: &Key, value: &Bytes) -> Put {
         value: Value::Data(value.clone()),
         expiry: Expiry::Never,
         condition: Condition::None,
+        groups: Groups::default(),
     }
 }
 
@@ -72,6 +73,7 @@ fn near(addresses: &[Address], value: &Bytes) -> Near<()> {
         let read = ReadBack {
             found: Found::Present(Value::Data(value.clone()), Version::unique(1, 1, 1)),
             mark: None,
+            members: Some(Vec::new()),
             ttl: None,
             sent: now,
             received: now,

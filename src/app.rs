@@ -18,16 +18,18 @@ use crate::cache::{Cache, Embedded, Store};
 use crate::clock;
 use crate::config::{Api, Config, Loaded, RedisConfig, SentinelConfig, StoreConfig};
 use crate::drain::Tasks;
+use crate::events::{Bell, EmbeddedLog, Events, Log};
 use crate::failover::{self, Phase};
 use crate::grpc::{
-    self, Admit, BindError, CacheService, Draining, Health, Inflight, Listeners, Socket,
-    StatusService, StatusSources, WatchService,
+    self, Admit, BindError, CacheService, Draining, EventsService, Health, Inflight, Listeners,
+    Services, SessionsService, Socket, StatusService, StatusSources, WatchService,
 };
 use crate::invalidation::Hub;
 use crate::proto::v1::get_status_response as status;
+use crate::sessions::{self, Bounds, Sessions};
 use crate::telemetry::Registry;
 
-use links::{hub, links, show_figures};
+use links::{events, hub, links, show_figures};
 
 /// How long the links get to end after the last call. Nothing is lost with them.
 const LINKS_GRACE: Duration = Duration::from_millis(500);
@@ -190,6 +192,16 @@ async fn embedded(
             tokio::time::sleep(crate::cache::SWEEP_INTERVAL).await;
         }
     });
+    let bounds = session_bounds(config);
+    let store = registry.register(|| sessions::Embedded::new(capacity, bounds));
+    let sessions = kept(store, config);
+    let swept = sessions.clone();
+    floors.links.spawn("session sweep", async move {
+        loop {
+            swept.store().sweep();
+            tokio::time::sleep(sessions::SWEEP_INTERVAL).await;
+        }
+    });
     let shown = cache.clone();
     let sources = StatusSources::Embedded(Arc::new(move || {
         let figures = shown.store().figures();
@@ -200,7 +212,16 @@ async fn embedded(
             evictions: figures.evictions,
         }
     }));
-    let health = open(cache, hub, sources, config, registry, floors, listeners).await?;
+    let bell = Arc::new(Bell::default());
+    let log = Log::Embedded(EmbeddedLog::new(bell.clone(), config.events));
+    let opening = Opening {
+        cache,
+        sessions,
+        hub,
+        events: events(log, bell, config, registry, floors),
+        sources,
+    };
+    let health = open(opening, config, registry, floors, listeners).await?;
     Ok((health, None))
 }
 
@@ -220,6 +241,7 @@ async fn remote(
         config.caches.clone(),
         config.limits.batch_bytes,
     ));
+    let sessions = kept(links.sessions, config);
     let coherence = links.coherence;
     let show: grpc::ShowNear = Arc::new(move || {
         let base = coherence.near.standing().base;
@@ -239,14 +261,41 @@ async fn remote(
             show,
         ),
     };
-    let health = open(cache, hub, sources, config, registry, floors, listeners).await?;
+    let opening = Opening {
+        cache,
+        sessions,
+        hub,
+        events: links.events,
+        sources,
+    };
+    let health = open(opening, config, registry, floors, listeners).await?;
     Ok((health, Some(links.follower)))
 }
 
-async fn open<S: Store>(
+/// How large a session may be.
+fn session_bounds(config: &Config) -> Bounds {
+    Bounds {
+        attributes: config.limits.session_attributes as u64,
+        bytes: config.limits.session,
+    }
+}
+
+fn kept<T: sessions::Store>(store: T, config: &Config) -> Arc<Sessions<T>> {
+    let most = config.limits.sessions_found;
+    Arc::new(Sessions::new(store, config.sessions.active, most))
+}
+
+/// What is to be served.
+struct Opening<S, T> {
     cache: Arc<Cache<S>>,
+    sessions: Arc<Sessions<T>>,
     hub: Arc<Hub>,
+    events: Arc<Events>,
     sources: StatusSources,
+}
+
+async fn open<S: Store, T: sessions::Store>(
+    opening: Opening<S, T>,
     config: &Config,
     registry: &Registry,
     floors: &Floors,
@@ -258,9 +307,21 @@ async fn open<S: Store>(
             Inflight::new(config.limits.inflight_calls),
         )
     });
-    let admitting = cache.clone();
-    let admit = Admit(Arc::new(move |name| admitting.admit(name)));
-    let service = CacheService::new(cache, config.limits.clone(), metrics.clone());
+    let Opening {
+        cache,
+        sessions,
+        hub,
+        events,
+        sources,
+    } = opening;
+    let (admitting, encoding) = (cache.clone(), cache.clone());
+    let admit = Admit {
+        judge: Arc::new(move |name| admitting.admit(name)),
+        encoding: Arc::new(move |name| encoding.policy(name).encoding),
+    };
+    let cache = CacheService::new(cache, config.limits.clone(), metrics.clone());
+    let life = config.sessions.max_inactive;
+    let sessions = SessionsService::new(sessions, config.limits.clone(), life, metrics.clone());
     let watch = WatchService::new(
         hub,
         admit,
@@ -268,16 +329,27 @@ async fn open<S: Store>(
         metrics.clone(),
         floors.serving.stopping(),
     );
-    let status = StatusService::new(sources, config.limits.clone(), config.profile, metrics);
+    let events = EventsService::new(
+        events,
+        config.events,
+        config.limits.clone(),
+        metrics.clone(),
+        floors.serving.stopping(),
+    );
+    let status = StatusService::new(sources, config, metrics);
     let draining = Draining {
         grace: config.api.drain,
         inflight,
     };
     grpc::serve(
         listeners,
-        service,
-        status,
-        watch,
+        Services {
+            cache,
+            sessions,
+            status,
+            watch,
+            events,
+        },
         &config.limits,
         &floors.serving,
         draining,

@@ -17,6 +17,7 @@
 
 // floor 0
 pub mod backoff;
+pub mod call;
 pub mod clock;
 pub mod config;
 pub mod drain;
@@ -38,6 +39,8 @@ pub mod invalidation;
 
 // floor 4
 pub mod cache;
+pub mod events;
+pub mod sessions;
 
 // floor 5
 pub mod admin;

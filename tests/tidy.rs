@@ -29,6 +29,7 @@ const STORES: &[&str] = &[
     "model",
     "config",
     "backoff",
+    "call",
     "clock",
     "drain",
     "near",
@@ -43,6 +44,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("proto", &[]),
     ("backoff", &[]),
+    ("call", &["model"]),
     ("clock", &["model"]),
     ("drain", &[]),
     ("config", &["model"]),
@@ -56,7 +58,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("cache", STORES),
     ("events", STORES),
     ("sessions", STORES),
-    ("grpc", &["model", "config", "proto", "clock", "cache", "near", "invalidation", "events", "sessions", "drain", "failover", "sentinel"]),
+    ("grpc", &["model", "config", "proto", "call", "clock", "cache", "near", "invalidation", "events", "sessions", "drain", "failover", "sentinel"]),
     ("admin", &["model", "config", "failover", "sentinel", "drain", "telemetry"]),
     ("inject", &["model", "config"]),
     ("cli", &["model", "config", "proto", "inject", "telemetry"]),
@@ -81,7 +83,9 @@ const CONFINED: &[(&str, &[&str])] = &[
 const PURE: &[&str] = &[
     "model/", "config/", "backoff.rs", "near/", "sentinel/aside.rs", "sentinel/reply.rs", "sentinel/topology.rs",
     "sentinel/topology/", "failover/machine.rs", "failover/renewal.rs", "failover/fence.rs", "failover/report.rs", "failover/weakness.rs",
-    "cache/frame.rs", "cache/layout.rs", "cache/embedded/state.rs", "inject/pod.rs",
+    "cache/frame.rs", "cache/layout.rs", "cache/embedded/state.rs", "events/chain.rs", "events/ring.rs",
+    "sessions/session.rs", "sessions/layout.rs", "sessions/embedded/state.rs", "sessions/embedded/operations.rs",
+    "sessions/remote/reply.rs", "inject/pod.rs",
 ];
 
 /// What a name says when its owner has no idea yet what the thing is.

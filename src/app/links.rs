@@ -3,21 +3,25 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use metrics::{describe_gauge, gauge};
 use tokio::sync::watch;
 
-use crate::cache::{Canary, Coherence, Flight, Journal, Remote, Writing, canary_key};
+use crate::cache::{Canary, ClearsAgain, Coherence, Flight, Journal, Remote, Writing, canary_key};
+use crate::clock;
 use crate::config::{Config, Credentials, RedisConfig, SentinelConfig, Tls};
 use crate::dial::{Access, SecretFiles, Secrets};
-use crate::failover::{self, Examiner, Following, Weakness};
+use crate::events::{self, Bell, Events, EventsLimits, Log, RemoteLog};
+use crate::failover::{self, Examiner, Following, Passage, Weakness};
 use crate::invalidation::{self, Directory, Hub, HubLimits, Intake};
 use crate::model::{Cause, Fault, Master, Signal};
 use crate::near::{Capacity, Near};
 use crate::sentinel::{self, Election, Hints, WatchSettings};
+use crate::sessions::{self, Serving};
 use crate::telemetry::Registry;
-use crate::upstream::{self, Alarm, SessionSettings};
+use crate::upstream::{self, Alarm, SessionSettings, Witnesses};
 
-use super::{Floors, StartError};
+use super::{Floors, StartError, session_bounds};
 
 /// How often the figures of the near cache are shown.
 const FIGURES: Duration = Duration::from_secs(1);
@@ -28,7 +32,9 @@ const POLLS_PER_BOUND: u32 = 4;
 /// What follows a master, and the store on it.
 pub(super) struct Links {
     pub(super) store: Remote,
+    pub(super) sessions: sessions::Remote,
     pub(super) coherence: Coherence,
+    pub(super) events: Arc<Events>,
     pub(super) follower: watch::Receiver<failover::Status>,
     pub(super) elections: watch::Receiver<Election>,
     pub(super) weaknesses: watch::Receiver<Arc<[Weakness]>>,
@@ -45,12 +51,8 @@ pub(super) fn links(
     let (of_redis, of_sentinels) = secrets(redis, sentinel, registry, floors)?;
     let coherence = coherence(config, hub);
     let canary = canary_key(&redis.prefix, rand::random());
-    let intake = Arc::new(Intake::new(
-        coherence.near.clone(),
-        coherence.hub.clone(),
-        coherence.directory.clone(),
-        canary.clone(),
-    ));
+    let bell = Arc::new(Bell::default());
+    let intake = intake(&coherence, canary.clone(), bell.clone());
     let hints = Hints::default();
     let (signals, noticed) = watch::channel(None);
     let signals = Arc::new(signals);
@@ -85,22 +87,64 @@ pub(super) fn links(
     let (lane, elected) = (passage.lane().clone(), elections.clone());
     let (examiner, weaknesses) = registry.register(|| Examiner::new(lane, elected, config.fence));
     floors.links.spawn("examiner", examiner.run());
-    let writing = Writing {
-        passage,
-        journal,
-        settings: settings.clone(),
-    };
-    let (rules, kept) = (config.caches.clone(), coherence.clone());
-    let store = registry.register(|| Remote::new(writing, rules, kept, floors.links.clone()));
+    let log = RemoteLog::new(passage.clone(), &redis.prefix, config.events);
+    let events = events(Log::Remote(log), bell, config, registry, floors);
+    let kept = (&settings, &coherence);
+    let (store, sessions) = stores(passage, journal, kept, config, registry, floors);
     let watcher = Canary::new(&store, canary, &settings, intake.canary());
     floors.links.spawn("canary", watcher.run());
     Ok(Links {
         store,
+        sessions,
         coherence,
+        events,
         follower,
         elections,
         weaknesses,
     })
+}
+
+/// Entries and sessions, on the master that the passage leads to.
+fn stores(
+    passage: Passage,
+    journal: (Arc<Journal>, ClearsAgain),
+    (settings, coherence): (&SessionSettings, &Coherence),
+    config: &Config,
+    registry: &Registry,
+    floors: &Floors,
+) -> (Remote, sessions::Remote) {
+    let witnesses = Witnesses::start(settings, &floors.links);
+    let prefix = settings.redis.prefix.clone();
+    let (near, bound) = (coherence.near.clone(), coherence.bound);
+    let sessions = sessions::Remote::new(Serving {
+        passage: passage.clone(),
+        witnesses: witnesses.clone(),
+        prefix: prefix.clone(),
+        bounds: session_bounds(config),
+        judge: Arc::new(move |generation, asked| {
+            near.evidence(generation, asked, bound, clock::now())
+        }),
+    });
+    let writing = Writing {
+        passage,
+        journal,
+        witnesses,
+        prefix,
+    };
+    let (rules, kept) = (config.caches.clone(), coherence.clone());
+    let store = registry.register(|| Remote::new(writing, rules, kept, floors.links.clone()));
+    (store, sessions)
+}
+
+/// Who hears of the sessions and their pushes.
+fn intake(coherence: &Coherence, canary: Bytes, bell: Arc<Bell>) -> Arc<Intake<Flight>> {
+    let intake = Intake::new(
+        coherence.near.clone(),
+        coherence.hub.clone(),
+        coherence.directory.clone(),
+        canary,
+    );
+    Arc::new(intake.listening(RemoteLog::KEYS, bell))
 }
 
 fn coherence(config: &Config, hub: Arc<Hub>) -> Coherence {
@@ -146,6 +190,23 @@ pub(super) fn hub(config: &Config, registry: &Registry, floors: &Floors) -> Arc<
         .links
         .spawn("hub", async move { pumped.pump().await });
     hub
+}
+
+/// The channels over that log, which rings that bell.
+pub(super) fn events(
+    log: Log,
+    bell: Arc<Bell>,
+    config: &Config,
+    registry: &Registry,
+    floors: &Floors,
+) -> Arc<Events> {
+    let limits = EventsLimits {
+        subscribers: config.limits.subscribers,
+        config: config.events,
+    };
+    let metrics = registry.register(events::Metrics::register);
+    let tasks = floors.links.clone();
+    Arc::new(Events::new(log, bell, limits, metrics, tasks))
 }
 
 fn watch_sentinels(

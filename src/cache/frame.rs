@@ -7,18 +7,20 @@
 //!  6  2  length of the whole header, big endian; readers skip what they do not know
 //!  8 16  version, unique
 //! 24 16  stamp of the cache at the time of writing
-//! 40  1  number of groups, then as many groups (none yet)
+//! 40  1  number of groups, at most 16
+//! 41     of each: length of its name (1), name, stamp that the group had when the entry joined it (16)
 //! ```
 //!
-//! Invariants: a framed entry is alive only while its stamp is the current one of its cache. Bytes without the
+//! Invariants: a framed entry is alive only while its stamp is the current one of its cache, and that of each of its
+//! groups the current one of that group. Bytes without the
 //! magic in a framed cache are a *foreign* entry, written by somebody else in the raw encoding. In the raw encoding
 //! null is Spring's marker.
 //!
-//! Not here: reading the stamp (`remote`), which the scripts compare in Lua too (`remote/scripts`).
+//! Not here: reading stamps (`remote`), which the scripts compare in Lua too (`remote/scripts`).
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use crate::model::{Value, Version};
+use crate::model::{GroupName, Groups, Value, Version};
 
 /// How an entry of ours begins.
 pub(super) const MAGIC: [u8; 4] = [0xF5, b'v', b'd', b't'];
@@ -30,22 +32,23 @@ const FORMAT: u8 = 1;
 const NULL_FLAG: u8 = 1;
 const VERSION_AT: usize = 8;
 const STAMP_AT: usize = VERSION_AT + Version::UNIQUE_BYTES;
-const HEADER_BYTES: usize = STAMP_AT + STAMP_BYTES + 1;
+const GROUPS_AT: usize = STAMP_AT + STAMP_BYTES;
+const HEADER_BYTES: usize = GROUPS_AT + 1;
 
 /// What Spring's cache abstraction stores for null: `NullValue.INSTANCE`, JDK-serialised.
 pub(super) const SPRING_NULL: &[u8] =
     b"\xAC\xED\x00\x05sr\x00\x2Borg.springframework.cache.support.NullValue\
 \x00\x00\x00\x00\x00\x00\x00\x01\x02\x00\x00xp";
 
-/// The part of the header before the stamp, and after it, for a script that knows the stamp.
-pub(super) fn header(value: &Value, version: &Version) -> (Bytes, Bytes) {
+/// The part of the header before the stamp, for a script that knows the stamps; with groups it corrects the length.
+pub(super) fn header(value: &Value, version: &Version) -> Bytes {
     let mut head = BytesMut::with_capacity(STAMP_AT);
     head.put_slice(&MAGIC);
     head.put_u8(FORMAT);
     head.put_u8(if *value == Value::Null { NULL_FLAG } else { 0 });
     head.put_u16(HEADER_BYTES as u16);
     head.put_slice(version.as_bytes());
-    (head.freeze(), Bytes::from_static(&[0]))
+    head.freeze()
 }
 
 /// The bytes of a value after the header.
@@ -64,6 +67,15 @@ pub(super) fn raw(value: &Value) -> Bytes {
     }
 }
 
+/// A group of an entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Member {
+    /// Which.
+    pub(super) group: GroupName,
+    /// The stamp that it had when the entry joined it.
+    pub(super) stamp: [u8; STAMP_BYTES],
+}
+
 /// What stored bytes turn out to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Stored {
@@ -75,6 +87,8 @@ pub(super) enum Stored {
         version: Version,
         /// The stamp its cache had.
         stamp: Bytes,
+        /// Its groups.
+        members: Vec<Member>,
     },
     /// Somebody else's entry.
     Foreign(Value, Version),
@@ -98,6 +112,9 @@ pub(super) fn read_framed(bytes: &Bytes) -> Stored {
     if length < HEADER_BYTES || bytes.len() < length {
         return Stored::Unreadable;
     }
+    let Some(members) = read_members(&bytes[GROUPS_AT..length]) else {
+        return Stored::Unreadable;
+    };
     let value = if bytes[5] & NULL_FLAG == 0 {
         Value::Data(bytes.slice(length..))
     } else {
@@ -106,8 +123,32 @@ pub(super) fn read_framed(bytes: &Bytes) -> Stored {
     Stored::Framed {
         value,
         version,
-        stamp: bytes.slice(STAMP_AT..STAMP_AT + STAMP_BYTES),
+        stamp: bytes.slice(STAMP_AT..GROUPS_AT),
+        members,
     }
+}
+
+/// The groups at the beginning of that part of a header; `None` if they are damaged.
+pub(super) fn read_members(mut tail: &[u8]) -> Option<Vec<Member>> {
+    let count = usize::from(take(&mut tail, 1)?[0]);
+    if count > Groups::MOST {
+        return None;
+    }
+    let mut member = || {
+        let length = usize::from(take(&mut tail, 1)?[0]);
+        let name = std::str::from_utf8(take(&mut tail, length)?).ok()?;
+        Some(Member {
+            group: GroupName::new(name).ok()?,
+            stamp: take(&mut tail, STAMP_BYTES)?.try_into().ok()?,
+        })
+    };
+    (0..count).map(|_| member()).collect()
+}
+
+fn take<'a>(from: &mut &'a [u8], count: usize) -> Option<&'a [u8]> {
+    let (taken, rest) = from.split_at_checked(count)?;
+    *from = rest;
+    Some(taken)
 }
 
 /// Reads bytes of a raw cache.
@@ -129,23 +170,52 @@ mod tests {
     const STAMP: &[u8; STAMP_BYTES] = b"0123456789abcdef";
 
     fn framed(value: &Value, version: &Version) -> Bytes {
-        let (head, tail) = header(value, version);
-        [head, Bytes::from_static(STAMP), tail, payload(value)]
-            .concat()
-            .into()
+        framed_in(value, version, &[])
+    }
+
+    fn framed_in(value: &Value, version: &Version, members: &[Member]) -> Bytes {
+        let mut tail = vec![u8::try_from(members.len()).expect("few")];
+        for member in members {
+            let name = member.group.as_str().as_bytes();
+            tail.push(u8::try_from(name.len()).expect("short"));
+            tail.extend_from_slice(name);
+            tail.extend_from_slice(&member.stamp);
+        }
+        let mut head = header(value, version).to_vec();
+        let length = u16::try_from(GROUPS_AT + tail.len()).expect("short");
+        head[6..8].copy_from_slice(&length.to_be_bytes());
+        [&head[..], STAMP, &tail, &payload(value)].concat().into()
+    }
+
+    fn members(names: &[&str]) -> Vec<Member> {
+        let member = |(place, name): (usize, &&str)| Member {
+            group: GroupName::new(name).expect("a name"),
+            stamp: [u8::try_from(place).expect("few"); STAMP_BYTES],
+        };
+        names.iter().enumerate().map(member).collect()
     }
 
     proptest! {
         #[test]
-        fn a_framed_entry_reads_back(data: Vec<u8>, null: bool, epoch: u64, micros: u64, random: u64) {
+        fn a_framed_entry_reads_back(
+            data: Vec<u8>,
+            null: bool,
+            epoch: u64,
+            micros: u64,
+            random: u64,
+            names in prop::collection::vec("[a-z:à]{1,80}", 0..16),
+        ) {
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            let members = members(&names);
             let value = if null { Value::Null } else { Value::Data(data.into()) };
             let version = Version::unique(epoch, micros, random);
             let expected = Stored::Framed {
                 value: value.clone(),
                 version: version.clone(),
                 stamp: Bytes::from_static(STAMP),
+                members: members.clone(),
             };
-            prop_assert_eq!(read_framed(&framed(&value, &version)), expected);
+            prop_assert_eq!(read_framed(&framed_in(&value, &version, &members)), expected);
         }
 
         #[test]
@@ -180,6 +250,24 @@ mod tests {
                 "{end}"
             );
         }
+    }
+
+    #[test]
+    fn groups_that_do_not_fit_the_header_make_it_unreadable() {
+        let whole = framed_in(
+            &Value::Null,
+            &Version::unique(1, 2, 3),
+            &members(&["a", "b"]),
+        );
+        for length in HEADER_BYTES..whole.len() {
+            let mut cut = whole.to_vec();
+            cut[6..8].copy_from_slice(&(length as u16).to_be_bytes());
+            assert_eq!(read_framed(&cut.into()), Stored::Unreadable, "{length}");
+        }
+        let many: Vec<String> = (0..17).map(|number| number.to_string()).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        let whole = framed_in(&Value::Null, &Version::unique(1, 2, 3), &members(&many));
+        assert_eq!(read_framed(&whole), Stored::Unreadable);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Where things are in Redis: keys of entries, and of what vedetta keeps for itself.
 //!
 //! Entries are at `[<prefix>:][<tenant>_]<cache>::<key>`, which is Entando's layout. Everything else is under
-//! `vedetta:`; there each part is escaped, so that two caches never share a stamp.
+//! `vedetta:` (`model::own_key`), where two caches never share a stamp.
 //!
 //! Entando's layout alone does not tell tenant `a` with cache `b_c` from tenant `a_b` with cache `c`. In framed
 //! caches the stamp does: an entry of the other cache carries the other's stamp and is a miss. Raw caches have no
@@ -9,12 +9,10 @@
 //!
 //! Not here: what is in the keys (`frame`).
 
-use std::fmt::Write;
-
 use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::config::{CacheRules, Encoding};
-use crate::model::{CacheId, Key, Tenant};
+use crate::model::{CacheId, GroupName, Key, Tenant, own_key};
 
 /// Names keys.
 #[derive(Debug, Clone)]
@@ -57,28 +55,39 @@ impl Layout {
 
     /// The key of the stamp of a cache.
     pub(super) fn stamp(&self, cache: &CacheId) -> Bytes {
-        format!(
-            "vedetta:stamp:{}:{}:{}",
-            escape(self.prefix.trim_end_matches(':')),
-            escape(cache.tenant.as_str()),
-            escape(cache.name.as_str())
-        )
-        .into()
+        self.of("stamp", cache, &[])
+    }
+
+    /// The key of the stamp of a group.
+    pub(super) fn group(&self, cache: &CacheId, group: &GroupName) -> Bytes {
+        self.of("group", cache, &[group.as_str()])
+    }
+
+    /// The key of the clock that counts the flushes of groups of a cache.
+    pub(super) fn flushes(&self, cache: &CacheId) -> Bytes {
+        self.of("flushes", cache, &[])
+    }
+
+    /// The key of the groups that wait for the value of a key.
+    pub(super) fn pending(&self, cache: &CacheId, key: &Key) -> Bytes {
+        self.aside("pending", cache, key)
     }
 
     /// The key of the lock on the sweep after a clear, which the stamp of the clear names.
     pub(super) fn sweep(&self, cache: &CacheId, stamp: &[u8]) -> Bytes {
-        let cache = self.stamp(cache);
-        let cache = &cache[b"vedetta:stamp:".len()..];
-        [b"vedetta:sweep:", cache, b":", stamp].concat().into()
+        let cache = self.of("sweep", cache, &[]);
+        [cache.as_ref(), b":", stamp].concat().into()
+    }
+
+    /// The key of the lock on the sweeps after flushes of groups.
+    pub(super) fn sweep_of_groups(&self, cache: &CacheId) -> Bytes {
+        self.of("sweep-groups", cache, &[])
     }
 
     /// The key under which a call that changes a counter is remembered.
     pub(super) fn operation(&self, cache: &CacheId, key: &Key, id: &[u8]) -> Bytes {
-        let cache = self.stamp(cache);
         let mut name = BytesMut::new();
-        name.put_slice(b"vedetta:op:");
-        name.put_slice(&cache[b"vedetta:stamp:".len()..]);
+        name.put_slice(&self.of("op", cache, &[]));
         name.put_slice(b":");
         for byte in id {
             name.put_slice(format!("{byte:02x}").as_bytes());
@@ -90,38 +99,36 @@ impl Layout {
 
     /// The key that remembers under which history a counter was last told its floor.
     pub(super) fn floor(&self, cache: &CacheId, key: &Key) -> Bytes {
-        self.aside("vedetta:floor:", cache, key)
+        self.aside("floor", cache, key)
     }
 
     /// The key of the deadline of an entry.
     pub(super) fn deadline(&self, cache: &CacheId, key: &Key) -> Bytes {
-        self.aside("vedetta:deadline:", cache, key)
+        self.aside("deadline", cache, key)
     }
 
     /// The key that tells that deadlines are set in a raw cache, and under which mark.
     pub(super) fn deadlines(&self, cache: &CacheId) -> Bytes {
-        let cache = self.stamp(cache);
-        let cache = &cache[b"vedetta:stamp:".len()..];
-        [b"vedetta:deadlines:", cache].concat().into()
+        self.of("deadlines", cache, &[])
     }
 
-    /// Beside an entry.
+    /// The key of that kind for what an entry of a cache has beside it, whose key stands as it is.
     fn aside(&self, kind: &str, cache: &CacheId, key: &Key) -> Bytes {
-        let cache = self.stamp(cache);
-        let cache = &cache[b"vedetta:stamp:".len()..];
-        [kind.as_bytes(), cache, b":", key.as_bytes()]
-            .concat()
-            .into()
+        let cache = self.of(kind, cache, &[]);
+        [cache.as_ref(), b":", key.as_bytes()].concat().into()
     }
 
     /// The key of the set of caches that a tenant has used.
     pub(super) fn registry(&self, tenant: &Tenant) -> Bytes {
-        format!(
-            "vedetta:caches:{}:{}",
-            escape(self.prefix.trim_end_matches(':')),
-            escape(tenant.as_str())
-        )
-        .into()
+        let prefix = self.prefix.trim_end_matches(':');
+        own_key("caches", &[prefix, tenant.as_str()])
+    }
+
+    /// The key of that kind for a cache, and for what is in it.
+    fn of(&self, kind: &str, cache: &CacheId, more: &[&str]) -> Bytes {
+        let prefix = self.prefix.trim_end_matches(':');
+        let cache = [prefix, cache.tenant.as_str(), cache.name.as_str()];
+        own_key(kind, &[&cache, more].concat())
     }
 
     fn head(&self, cache: &CacheId) -> String {
@@ -167,19 +174,6 @@ pub(super) fn check(cache: &CacheId, rules: &CacheRules) -> Result<(), (String, 
         }
         _ => Ok(()),
     }
-}
-
-fn escape(part: &str) -> String {
-    let mut escaped = String::with_capacity(part.len());
-    for c in part.chars() {
-        if c == '%' || c == ':' {
-            // Writing to a String does not fail.
-            let _ = write!(escaped, "%{:02X}", c as u32);
-        } else {
-            escaped.push(c);
-        }
-    }
-    escaped
 }
 
 #[cfg(test)]
@@ -231,6 +225,24 @@ mod tests {
             Layout::new("p").stamp(&cache("", "c")),
             layout.stamp(&cache("", "p:c"))
         );
+    }
+
+    #[test]
+    fn groups_have_keys_of_their_own() {
+        let layout = Layout::new("p");
+        let group =
+            |cache: &CacheId, name| layout.group(cache, &GroupName::new(name).expect("a group"));
+        assert_eq!(
+            group(&cache("t", "c"), "a:b%"),
+            "vedetta:group:p:t:c:a%3Ab%25"
+        );
+        assert_ne!(group(&cache("", "c"), "d:e"), group(&cache("", "c:d"), "e"));
+        let key = Key::new(Bytes::from_static(b"k:1")).expect("key");
+        assert_eq!(
+            layout.pending(&cache("t", "c"), &key),
+            "vedetta:pending:p:t:c:k:1"
+        );
+        assert_eq!(layout.flushes(&cache("t", "c")), "vedetta:flushes:p:t:c");
     }
 
     #[test]

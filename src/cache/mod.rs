@@ -6,7 +6,7 @@
 //! Invariants: a call ends within its deadline; a failed call says whether it was applied; a cache is framed or raw
 //! by configuration, in both stores alike.
 //!
-//! Not here: groups and leases, which have their own issues; protobuf (`grpc`).
+//! Not here: leases, which have their own issue; protobuf (`grpc`).
 
 mod embedded;
 mod frame;
@@ -16,8 +16,9 @@ mod path;
 mod remote;
 mod store;
 
+pub use crate::call::Call;
 pub use embedded::{Embedded, Figures, SWEEP_INTERVAL};
 pub use list::{MOST_MEMBERS, encode as encode_list};
-pub use path::{Cache, Call};
-pub use remote::{Canary, Coherence, Flight, Journal, Remote, Writing, canary_key};
+pub use path::Cache;
+pub use remote::{Canary, ClearsAgain, Coherence, Flight, Journal, Remote, Writing, canary_key};
 pub use store::{Edited, IfAbsent, Increment, Items, ListEdit, Put, Read, Store, Write, Written};

@@ -1,94 +1,20 @@
 //! The paths of calls: deadline, then store.
 //!
-//! Invariants: a call whose deadline has passed is not begun; one that passes it is answered at once, and a write
-//! says that nobody knows whether it was applied.
-//!
-//! Not here: the near cache, which is in front of Redis only (`remote::reader`).
+//! Not here: what a deadline does to a call (`call`); the near cache, which is in front of Redis only (`remote::reader`).
 
 use std::time::SystemTime;
 
-use tokio::time::Instant;
-
+use crate::call::Call;
 use crate::config::{CachePolicy, CacheRules};
 use crate::model::{
-    Address, CacheId, Cause, Consistency, Durability, Expiry, Fault, Key, Lookup, PutOutcome,
-    Tenant, TtlLookup,
+    Address, CacheId, Cause, Consistency, Expiry, Fault, GroupName, Groups, Key, Lookup,
+    PutOutcome, Tenant, TtlLookup,
 };
 
 use super::layout;
 use super::store::{
     Edited, IfAbsent, Increment, Items, ListEdit, Put, Read, Store, Write, Written,
 };
-
-/// What travels with every call.
-#[derive(Debug, Clone, Copy)]
-pub struct Call {
-    deadline: Option<Instant>,
-    durability: Durability,
-}
-
-impl Call {
-    /// A call whose caller waits until then, or for ever.
-    pub fn until(deadline: Option<Instant>) -> Self {
-        Self {
-            deadline,
-            durability: Durability::Async,
-        }
-    }
-
-    /// The same, acknowledged when so many copies exist.
-    pub fn durable(self, durability: Durability) -> Self {
-        Self { durability, ..self }
-    }
-
-    fn terms(self) -> Write {
-        Write {
-            deadline: self.deadline,
-            durability: self.durability,
-        }
-    }
-
-    async fn read<T>(
-        self,
-        work: impl Future<Output = Result<T, Fault>> + Send,
-    ) -> Result<T, Fault> {
-        self.bounded(work, too_late).await
-    }
-
-    async fn write<T>(
-        self,
-        work: impl Future<Output = Result<T, Fault>> + Send,
-    ) -> Result<T, Fault> {
-        self.bounded(work, late_in_flight).await
-    }
-
-    async fn bounded<T>(
-        self,
-        work: impl Future<Output = Result<T, Fault>> + Send,
-        late: fn() -> Fault,
-    ) -> Result<T, Fault> {
-        let Some(deadline) = self.deadline else {
-            return work.await;
-        };
-        if deadline <= Instant::now() {
-            return Err(too_late());
-        }
-        tokio::time::timeout_at(deadline, work)
-            .await
-            .unwrap_or_else(|_| Err(late()))
-    }
-}
-
-fn too_late() -> Fault {
-    Fault::not_applied(Cause::Deadline, "the deadline of the call has passed")
-}
-
-fn late_in_flight() -> Fault {
-    Fault::unknown(
-        Cause::Deadline,
-        "the deadline of the call has passed with the write in flight",
-    )
-}
 
 /// The cache as the API offers it, over some store.
 #[derive(Debug)]
@@ -165,7 +91,7 @@ impl<S: Store> Cache<S> {
     ) -> Result<Items<Lookup>, Fault> {
         let read = Read {
             consistency,
-            deadline: call.deadline,
+            deadline: call.deadline(),
             budget: self.budget,
         };
         call.read(self.store.get(cache, keys, read)).await
@@ -194,7 +120,7 @@ impl<S: Store> Cache<S> {
         cache: &CacheId,
         puts: Vec<Put>,
     ) -> Result<Written<Items<PutOutcome>>, Fault> {
-        call.write(self.store.put(cache, puts, call.terms())).await
+        call.write(self.store.put(cache, puts, terms(call))).await
     }
 
     /// Writes an entry unless there is one.
@@ -207,7 +133,7 @@ impl<S: Store> Cache<S> {
         cache: &CacheId,
         put: Put,
     ) -> Result<Written<IfAbsent>, Fault> {
-        call.write(self.store.put_if_absent(cache, put, call.terms()))
+        call.write(self.store.put_if_absent(cache, put, terms(call)))
             .await
     }
 
@@ -230,8 +156,7 @@ impl<S: Store> Cache<S> {
         cache: &CacheId,
         keys: &[Key],
     ) -> Result<Written<Items<bool>>, Fault> {
-        call.write(self.store.evict(cache, keys, call.terms()))
-            .await
+        call.write(self.store.evict(cache, keys, terms(call))).await
     }
 
     /// Changes the expiry of an entry.
@@ -239,7 +164,7 @@ impl<S: Store> Cache<S> {
     /// # Errors
     /// See [`Fault`].
     pub async fn touch(&self, call: Call, at: &Address, expiry: Expiry) -> Result<bool, Fault> {
-        call.write(self.store.touch(&at.cache, &at.key, expiry, call.terms()))
+        call.write(self.store.touch(&at.cache, &at.key, expiry, terms(call)))
             .await
     }
 
@@ -253,7 +178,7 @@ impl<S: Store> Cache<S> {
         cache: &CacheId,
         increment: Increment,
     ) -> Result<Written<i64>, Fault> {
-        call.write(self.store.increment(cache, increment, call.terms()))
+        call.write(self.store.increment(cache, increment, terms(call)))
             .await
     }
 
@@ -267,7 +192,7 @@ impl<S: Store> Cache<S> {
         cache: &CacheId,
         edit: ListEdit,
     ) -> Result<Written<Edited>, Fault> {
-        call.write(self.store.edit_list(cache, edit, call.terms()))
+        call.write(self.store.edit_list(cache, edit, terms(call)))
             .await
     }
 
@@ -281,7 +206,7 @@ impl<S: Store> Cache<S> {
         at: &Address,
         deadline: SystemTime,
     ) -> Result<bool, Fault> {
-        let terms = call.terms();
+        let terms = terms(call);
         call.write(self.store.set_deadline(&at.cache, &at.key, deadline, terms))
             .await
     }
@@ -291,7 +216,7 @@ impl<S: Store> Cache<S> {
     /// # Errors
     /// See [`Fault`].
     pub async fn ttl(&self, call: Call, at: &Address) -> Result<TtlLookup, Fault> {
-        call.read(self.store.ttl(&at.cache, &at.key, call.deadline))
+        call.read(self.store.ttl(&at.cache, &at.key, call.deadline()))
             .await
     }
 
@@ -300,7 +225,37 @@ impl<S: Store> Cache<S> {
     /// # Errors
     /// See [`Fault`].
     pub async fn clear(&self, call: Call, cache: &CacheId) -> Result<Written<Option<u64>>, Fault> {
-        call.write(self.store.clear(cache, call.terms())).await
+        call.write(self.store.clear(cache, terms(call))).await
+    }
+
+    /// Makes an entry a member of groups, also before it exists.
+    ///
+    /// # Errors
+    /// See [`Fault`].
+    pub async fn add_to_groups(
+        &self,
+        call: Call,
+        at: &Address,
+        groups: &Groups,
+    ) -> Result<bool, Fault> {
+        let added = self
+            .store
+            .add_to_groups(&at.cache, &at.key, groups, terms(call));
+        call.write(added).await
+    }
+
+    /// Flushes groups.
+    ///
+    /// # Errors
+    /// See [`Fault`].
+    pub async fn flush_groups(
+        &self,
+        call: Call,
+        cache: &CacheId,
+        groups: &[GroupName],
+    ) -> Result<Written<()>, Fault> {
+        let flushed = self.store.flush_groups(cache, groups, terms(call));
+        call.write(flushed).await
     }
 
     /// The caches of a tenant, sorted by name.
@@ -308,9 +263,18 @@ impl<S: Store> Cache<S> {
     /// # Errors
     /// See [`Fault`].
     pub async fn caches(&self, call: Call, tenant: &Tenant) -> Result<Vec<CacheId>, Fault> {
-        let mut caches = call.read(self.store.caches(tenant, call.deadline)).await?;
+        let mut caches = call
+            .read(self.store.caches(tenant, call.deadline()))
+            .await?;
         caches.sort();
         Ok(caches)
+    }
+}
+
+fn terms(call: Call) -> Write {
+    Write {
+        deadline: call.deadline(),
+        durability: call.durability(),
     }
 }
 

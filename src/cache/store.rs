@@ -11,8 +11,8 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use crate::model::{
-    CacheId, Cause, Condition, Consistency, Durability, Expiry, Fault, Hit, Key, Lookup,
-    PutOutcome, Tenant, Token, TtlLookup, Value, Version,
+    CacheId, Cause, Condition, Consistency, Durability, Expiry, Fault, GroupName, Groups, Hit, Key,
+    Lookup, PutOutcome, Tenant, Token, TtlLookup, Value, Version,
 };
 
 /// One entry to be written.
@@ -26,12 +26,14 @@ pub struct Put {
     pub expiry: Expiry,
     /// Whether.
     pub condition: Condition,
+    /// What it is flushed with.
+    pub groups: Groups,
 }
 
 impl Put {
     /// Its payload, in bytes.
     pub fn weight(&self) -> u64 {
-        self.key.as_bytes().len() as u64 + self.value.len() as u64
+        (self.key.as_bytes().len() + self.value.len() + self.groups.bytes()) as u64
     }
 }
 
@@ -137,6 +139,17 @@ pub(super) fn too_large() -> Fault {
     )
 }
 
+/// The fault of an entry of too many groups.
+pub(super) fn too_many_groups() -> Fault {
+    Fault::not_applied(
+        Cause::TooManyGroups,
+        format!(
+            "the entry would be in more than {} groups, those that wait for it included; name fewer",
+            Groups::MOST
+        ),
+    )
+}
+
 /// Per item: its answer, or why it failed alone.
 pub type Items<T> = Vec<Result<T, Fault>>;
 
@@ -225,6 +238,24 @@ pub trait Store: Send + Sync + 'static {
         cache: &CacheId,
         write: Write,
     ) -> impl Future<Output = Result<Written<Option<u64>>, Fault>> + Send;
+
+    /// Makes an entry a member of groups; before there is one, they wait for it, with the stamps of this moment. Tells
+    /// whether there was one. In framed caches only.
+    fn add_to_groups(
+        &self,
+        cache: &CacheId,
+        key: &Key,
+        groups: &Groups,
+        write: Write,
+    ) -> impl Future<Output = Result<bool, Fault>> + Send;
+
+    /// Makes every member of these groups a miss, in one atomic step.
+    fn flush_groups(
+        &self,
+        cache: &CacheId,
+        groups: &[GroupName],
+        write: Write,
+    ) -> impl Future<Output = Result<Written<()>, Fault>> + Send;
 
     /// The caches of a tenant that were used, in no order.
     fn caches(

@@ -84,6 +84,14 @@ pub enum Command {
         /// The cache
         cache: String,
     },
+    /// Make every member of groups a miss
+    FlushGroup {
+        /// The cache
+        cache: String,
+        /// The groups
+        #[arg(required = true)]
+        groups: Vec<String>,
+    },
     /// Print invalidations as they happen, until interrupted
     Watch {
         /// Only these caches; all if none is given
@@ -91,6 +99,9 @@ pub enum Command {
         /// Only this key of the one cache; may be repeated
         #[arg(long = "key", value_name = "KEY")]
         keys: Vec<String>,
+        /// Only this group of the one cache; may be repeated
+        #[arg(long = "group", value_name = "G")]
+        groups: Vec<String>,
     },
     /// Show what a running vedetta sees
     Status,

@@ -73,8 +73,13 @@ pub async fn run(arguments: Arguments, environment: &Environment) -> Exit {
 async fn perform(arguments: &Arguments, environment: &Environment) -> Result<Answer, Failure> {
     let address = address(arguments.address.as_deref(), environment);
     let channel = connect(&address, arguments.timeout).await?;
-    if let Command::Watch { caches, keys } = &arguments.command {
-        return watch::run(arguments, channel, caches, keys)
+    if let Command::Watch {
+        caches,
+        keys,
+        groups,
+    } = &arguments.command
+    {
+        return watch::run(arguments, channel, (caches, keys, groups))
             .await
             .map(|exit| Answer::new(exit, ""))
             .map_err(Failure::Call);
@@ -85,6 +90,7 @@ async fn perform(arguments: &Arguments, environment: &Environment) -> Result<Ans
         Command::Put(put) => session.put(put).await,
         Command::Evict { cache, keys } => session.evict(cache, keys).await,
         Command::Clear { cache } => session.clear(cache).await,
+        Command::FlushGroup { cache, groups } => session.flush_groups(cache, groups).await,
         Command::Status => session.status(show::status_object, show::status_text).await,
         Command::FailoverReport => session.status(failovers::object, failovers::text).await,
         Command::Health { service } => session.health(service).await,
@@ -261,6 +267,22 @@ impl Session<'_> {
             Some(removed) => tell(&format!("cleared, {removed} entries removed")),
             None => tell("cleared"),
         }
+        Ok(Answer::new(Exit::Done, ""))
+    }
+
+    async fn flush_groups(&self, cache: &str, groups: &[String]) -> Result<Answer, Failure> {
+        let request = self.request(v1::FlushGroupsRequest {
+            cache: cache.to_owned(),
+            tenant: self.tenant(),
+            groups: groups.to_vec(),
+            ..v1::FlushGroupsRequest::default()
+        });
+        self.cache().flush_groups(request).await?;
+        if self.json() {
+            let shown = serde_json::json!({ "flushed": groups });
+            return Ok(Answer::new(Exit::Done, show::json(&shown)));
+        }
+        tell("flushed");
         Ok(Answer::new(Exit::Done, ""))
     }
 

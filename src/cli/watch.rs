@@ -17,8 +17,7 @@ use super::show;
 pub(super) async fn run(
     arguments: &Arguments,
     channel: Channel,
-    caches: &[String],
-    keys: &[String],
+    (caches, keys, groups): (&[String], &[String], &[String]),
 ) -> Result<Exit, Status> {
     let request = v1::WatchRequest {
         tenant: arguments.tenant.clone(),
@@ -27,6 +26,7 @@ pub(super) async fn run(
             .iter()
             .map(|key| Bytes::copy_from_slice(key.as_bytes()))
             .collect(),
+        groups: groups.to_vec(),
         ..v1::WatchRequest::default()
     };
     let mut stream = WatchClient::new(channel).watch(request).await?.into_inner();

@@ -59,7 +59,4 @@ pub(super) fn read(draft: &mut Draft, env: &[(String, String)]) {
             }
         }
     }
-    if given("REDIS_SESSION_ACTIVE").map(str::trim) == Some("true") {
-        draft.notice("REDIS_SESSION_ACTIVE is true, but this version does not serve sessions yet");
-    }
 }

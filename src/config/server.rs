@@ -11,16 +11,19 @@ use std::time::Duration;
 
 use super::draft::Draft;
 use super::mistake::quoted;
+use super::origin::Origin;
 use super::rules;
 use super::store;
 use super::types::{
-    Admin, Api, Config, FenceConfig, FenceMode, Limits, Log, LogFormat, NearConfig, Profile,
+    Admin, Api, Config, EventsConfig, FenceConfig, FenceMode, Limits, Log, LogFormat, NearConfig,
+    Profile, SessionsConfig,
 };
-use super::units::{duration, number, size};
+use super::units::{duration, number, size, switch};
 
 /// The length of `sun_path` on Linux without its terminating zero.
 const SOCKET_BYTES: usize = 107;
 const SECOND: Duration = Duration::from_secs(1);
+const DAY: Duration = Duration::from_secs(86_400);
 const MIB: u64 = 1 << 20;
 
 /// A poll and its answer must fit in, on a machine that is busy.
@@ -40,6 +43,8 @@ pub(super) fn config(
     let store = store::store(draft, read_secret);
     let near = near(draft);
     let fence = fence(draft);
+    let sessions = sessions(draft, profile);
+    let events = events(draft);
     let limits = limits(draft);
     let log = log(draft);
     let caches = rules::rules(draft, profile.unwrap_or(Profile::Default));
@@ -52,6 +57,8 @@ pub(super) fn config(
         near: near?,
         fence: fence?,
         caches,
+        sessions: sessions?,
+        events: events?,
         limits: limits?,
         log: log?,
     })
@@ -173,6 +180,30 @@ fn fence(draft: &mut Draft) -> Option<FenceConfig> {
     })
 }
 
+/// Of the App Engine, sessions are in Redis only where `REDIS_SESSION_ACTIVE` says so.
+fn sessions(draft: &mut Draft, profile: Option<Profile>) -> Option<SessionsConfig> {
+    if profile == Some(Profile::Entando) && !draft.is_explicit("sessions.active") {
+        draft.set("sessions.active", "false", Origin::Profile("entando"));
+    }
+    let active = draft.read("sessions.active", switch);
+    let max_inactive = draft.read("sessions.max_inactive", duration(SECOND..=366 * DAY));
+    Some(SessionsConfig {
+        active: active?,
+        max_inactive: max_inactive?,
+    })
+}
+
+fn events(draft: &mut Draft) -> Option<EventsConfig> {
+    let message = draft.read("events.message", size(1..=MIB));
+    let log = draft.read("events.log", number(1..=1_000_000));
+    let idle = draft.read("events.idle", duration(60 * SECOND..=365 * DAY));
+    Some(EventsConfig {
+        message: message?,
+        log: log?,
+        idle: idle?,
+    })
+}
+
 fn limits(draft: &mut Draft) -> Option<Limits> {
     let key = draft.read("limits.key", size(1..=MIB));
     let value = draft.read("limits.value", size(1..=256 * MIB));
@@ -184,6 +215,10 @@ fn limits(draft: &mut Draft) -> Option<Limits> {
     let waiting_bytes = draft.read("limits.waiting_bytes", size(1024..=4096 * MIB));
     let subscribers = draft.read("limits.subscribers", number(1..=100_000));
     let replay_events = draft.read("limits.replay_events", number(1..=10_000_000));
+    let session_attributes = draft.read("limits.session_attributes", number(1..=10_000));
+    let session_attribute = draft.read("limits.session_attribute", size(1..=16 * MIB));
+    let session = draft.read("limits.session", size(1..=64 * MIB));
+    let sessions_found = draft.read("limits.sessions_found", number(1..=100_000));
     if let (Some(value), Some(batch)) = (value, batch_bytes)
         && batch < value
     {
@@ -203,6 +238,10 @@ fn limits(draft: &mut Draft) -> Option<Limits> {
         waiting_bytes: waiting_bytes?,
         subscribers: subscribers?,
         replay_events: replay_events?,
+        session_attributes: session_attributes?,
+        session_attribute: session_attribute?,
+        session: session?,
+        sessions_found: sessions_found?,
     })
 }
 

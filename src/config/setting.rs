@@ -192,6 +192,18 @@ const SETTINGS: &[Setting] = &[
         "What becomes of writes when no majority answers but the link to the master works: `refuse`, or `all` to allow \
          those with durability ALL"),
 
+    setting(Kind::Boolean, "sessions.active", "VEDETTA_SESSIONS_ACTIVE", "true",
+        "Whether HTTP sessions are served; the `entando` profile makes the default `false`")
+        .alias("REDIS_SESSION_ACTIVE"),
+    setting(Kind::Duration, "sessions.max_inactive", "VEDETTA_SESSIONS_MAX_INACTIVE", "30m",
+        "How long a session lives without being used where its creator does not say, 1s to 366d"),
+    setting(Kind::Size, "events.message", "VEDETTA_EVENTS_MESSAGE", "64KiB",
+        "Largest message that can be published, 1B to 1MiB"),
+    setting(Kind::Integer, "events.log", "VEDETTA_EVENTS_LOG", "10000",
+        "Most messages that the log of a channel keeps for subscribers that resume, 1 to 1000000"),
+    setting(Kind::Duration, "events.idle", "VEDETTA_EVENTS_IDLE", "7d",
+        "How long the log of a channel is kept after its last message, 1m to 365d"),
+
     setting(Kind::Duration, "limits.wait", "VEDETTA_LIMITS_WAIT", "15s",
         "How long a call waits for a master, if its own deadline is not earlier, 0s to 10m"),
     setting(Kind::Integer, "limits.waiting_calls", "VEDETTA_LIMITS_WAITING_CALLS", "1024",
@@ -209,9 +221,18 @@ const SETTINGS: &[Setting] = &[
     setting(Kind::Integer, "limits.inflight_calls", "VEDETTA_LIMITS_INFLIGHT_CALLS", "4096",
         "Most calls being served at once, 1 to 1000000"),
     setting(Kind::Integer, "limits.subscribers", "VEDETTA_LIMITS_SUBSCRIBERS", "1024",
-        "Most streams of Watch, 1 to 100000"),
+        "Most streams of Watch, and as many of Subscribe, 1 to 100000"),
     setting(Kind::Integer, "limits.replay_events", "VEDETTA_LIMITS_REPLAY_EVENTS", "65536",
         "Most events kept for subscribers that lag or resume, 1 to 10000000; 16 MiB of keys at most"),
+
+    setting(Kind::Integer, "limits.session_attributes", "VEDETTA_LIMITS_SESSION_ATTRIBUTES", "256",
+        "Most attributes of one session, 1 to 10000"),
+    setting(Kind::Size, "limits.session_attribute", "VEDETTA_LIMITS_SESSION_ATTRIBUTE", "1MiB",
+        "Largest attribute of a session, 1B to 16MiB"),
+    setting(Kind::Size, "limits.session", "VEDETTA_LIMITS_SESSION", "4MiB",
+        "Largest session, as the names and values of its attributes, 1B to 64MiB"),
+    setting(Kind::Integer, "limits.sessions_found", "VEDETTA_LIMITS_SESSIONS_FOUND", "1000",
+        "Most sessions that FindByPrincipal answers with, 1 to 100000"),
 
     setting(Kind::Text, "log.level", "VEDETTA_LOG", "info",
         "Log filter: a level, or `target=level` with commas between"),

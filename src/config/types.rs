@@ -31,6 +31,10 @@ pub struct Config {
     pub fence: FenceConfig,
     /// Encoding and lifetime per cache.
     pub caches: CacheRules,
+    /// HTTP sessions.
+    pub sessions: SessionsConfig,
+    /// Messages between pods.
+    pub events: EventsConfig,
     /// What a call may ask for.
     pub limits: Limits,
     /// What is logged, and how.
@@ -195,6 +199,15 @@ pub enum FenceMode {
     Off,
 }
 
+/// HTTP sessions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionsConfig {
+    /// Whether they are served.
+    pub active: bool,
+    /// How long one lives without being used, where its creator does not say.
+    pub max_inactive: Duration,
+}
+
 /// What a call may ask for, and how many may ask at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -218,6 +231,25 @@ pub struct Limits {
     pub subscribers: usize,
     /// The most events that are kept for subscribers who lag or resume.
     pub replay_events: usize,
+    /// The most attributes of one session.
+    pub session_attributes: usize,
+    /// The largest attribute of a session, in bytes.
+    pub session_attribute: u64,
+    /// The largest session, as the names and values of its attributes, in bytes.
+    pub session: u64,
+    /// The most sessions that a search answers with.
+    pub sessions_found: usize,
+}
+
+/// What messages of channels may be, and what is kept of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EventsConfig {
+    /// The largest message, in bytes.
+    pub message: u64,
+    /// The most messages that the log of a channel keeps.
+    pub log: usize,
+    /// How long a log is kept after its last message.
+    pub idle: Duration,
 }
 
 /// What is logged, and how.

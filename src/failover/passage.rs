@@ -163,6 +163,11 @@ impl Passage {
         &self.meanwhile
     }
 
+    /// How long a call waits at most, whatever its deadline.
+    pub fn longest(&self) -> Duration {
+        self.longest
+    }
+
     /// Until when a call with that deadline waits.
     pub fn until(&self, deadline: Option<Instant>) -> Instant {
         let latest = Instant::now() + self.longest;

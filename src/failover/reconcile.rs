@@ -2,6 +2,7 @@
 //!
 //! Not here: how (`cache::remote::journal`).
 
+use std::collections::HashSet;
 use std::fmt::Debug;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -20,6 +21,19 @@ pub struct Reconciled {
     pub lost: usize,
     /// The caches of those.
     pub caches: Vec<CacheId>,
+}
+
+impl Reconciled {
+    /// Adds what was found out about the next one.
+    pub(super) fn add(&mut self, next: &Self) {
+        self.checked += next.checked;
+        self.removed += next.removed;
+        self.lost += next.lost;
+        let known: HashSet<&CacheId> = self.caches.iter().collect();
+        let new = next.caches.iter().filter(|cache| !known.contains(cache));
+        let new: Vec<CacheId> = new.cloned().collect();
+        self.caches.extend(new);
+    }
 }
 
 /// The outcome, later.

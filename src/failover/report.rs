@@ -80,7 +80,7 @@ pub struct Report {
     pub proven: Option<Duration>,
     /// When it was over.
     pub over: Option<Duration>,
-    /// What was found out about the new master.
+    /// What was found out about the new master, and about those that were lost again before it.
     pub reconciled: Reconciled,
     /// What became of calls.
     pub calls: Calls,
@@ -204,7 +204,7 @@ impl Recorder {
         report.confirmed = Some(since);
         report.serving = Some(since);
         report.wrote = None;
-        report.reconciled = found.clone();
+        report.reconciled.add(found);
     }
 
     /// Looks at what can be seen from time to time; tells the report that is closed by that.

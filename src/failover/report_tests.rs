@@ -1,7 +1,7 @@
 //! Reports, by value.
 
 use super::*;
-use crate::model::Signal;
+use crate::model::{CacheId, CacheName, Signal, Tenant};
 
 const LINK: Detector = Detector::Signal(Signal::LinkLost);
 
@@ -94,17 +94,34 @@ fn the_same_node_is_a_restart_or_a_lost_link() {
 #[test]
 fn a_second_failover_during_the_first_is_one_report() {
     let mut recorder = serving();
-    let nothing = Reconciled::default();
+    let cache = |name: &str| CacheId {
+        tenant: Tenant::primary(),
+        name: CacheName::new(name).expect("a name"),
+    };
+    let found = |caches: &[&str]| Reconciled {
+        checked: 4,
+        removed: 2,
+        lost: 1,
+        caches: caches.iter().copied().map(cache).collect(),
+    };
     recorder.decided(&master(2, 2), Detector::Poll, calls(0), at(100));
-    recorder.serving(&master(2, 2), 2, false, &nothing, at(110));
+    recorder.serving(&master(2, 2), 2, false, &found(&["a", "b"]), at(110));
     recorder.decided(&master(3, 3), Detector::Event, calls(0), at(200));
     assert!(recorder.look(true, None, true, calls(0), at(205)).is_none());
-    recorder.serving(&master(3, 3), 3, false, &nothing, at(210));
+    recorder.serving(&master(3, 3), 3, false, &found(&["b", "c"]), at(210));
     let report = recorder.look(true, None, true, calls(0), at(300));
     let report = report.expect("it is over");
     assert_eq!(report.from, Some(master(1, 1)));
     assert_eq!(report.to, Some(master(3, 3)));
     assert_eq!(report.generation, Some(3));
+    // What the first one lost is not forgotten by the second.
+    let both = Reconciled {
+        checked: 8,
+        removed: 4,
+        lost: 2,
+        ..found(&["a", "b", "c"])
+    };
+    assert_eq!(report.reconciled, both);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Admits calls to the cache before their message is read, and holds their place until the answer has been sent.
+//! Admits calls that carry values before their message is read, and holds their place until the answer has been sent.
 //!
 //! So that a stalled upload and a slow reader count as calls in flight: both hold memory.
 //!
@@ -34,7 +34,11 @@ const PIECE: usize = 64 * 1024;
 const SLACK: Duration = Duration::from_millis(100);
 
 /// Calls whose path begins so are counted.
-const COUNTED: &str = "/vedetta.v1.Cache/";
+const COUNTED: [&str; 3] = [
+    "/vedetta.v1.Cache/",
+    "/vedetta.v1.Sessions/",
+    "/vedetta.v1.Events/Publish",
+];
 
 /// Admits, or answers by itself.
 #[derive(Debug, Clone)]
@@ -56,7 +60,8 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let place = if request.uri().path().starts_with(COUNTED) {
+        let path = request.uri().path();
+        let place = if COUNTED.iter().any(|counted| path.starts_with(counted)) {
             match self.inflight.enter() {
                 Ok(place) => Some(place),
                 Err(fault) => {

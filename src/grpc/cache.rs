@@ -1,6 +1,6 @@
 //! The service `vedetta.v1.Cache`: check, call, convert.
 //!
-//! Not here: what the calls mean (`crate::cache`).
+//! Not here: the rpcs about groups (`groups`); what the calls mean (`crate::cache`).
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -8,17 +8,17 @@ use std::time::Instant;
 use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::cache::{Cache, Call, Put, Store};
-use crate::config::Limits;
-use crate::model::{Address, CacheId, Condition, Fault, Value};
+use crate::cache::{Cache, Put, Store};
+use crate::config::{Encoding, Limits};
+use crate::model::{Address, CacheId, Condition, Value};
 use crate::proto::v1;
 use crate::proto::v1::cache_server;
 
 use super::check::Checker;
 use super::convert;
-use super::deadline::Deadline;
 use super::metrics::{Method, Metrics, Outcome};
-use super::status::{missing, status};
+use super::request::{Answer, open, refused};
+use super::status::missing;
 
 /// Serves a cache over some store.
 #[derive(Debug)]
@@ -27,8 +27,6 @@ pub struct CacheService<S> {
     limits: Limits,
     metrics: Arc<Metrics>,
 }
-
-pub(super) type Answer<T> = Result<(T, Outcome), Status>;
 
 impl<S: Store> CacheService<S> {
     /// Serves this cache within these limits.
@@ -42,6 +40,11 @@ impl<S: Store> CacheService<S> {
 
     pub(super) fn checker(&self) -> Checker<'_, impl Fn(&CacheId) -> Result<(), String>> {
         Checker::new(&self.limits, |cache| self.cache.admit(cache))
+    }
+
+    /// How a cache, if it could be named, keeps its entries.
+    pub(super) fn encoding(&self, cache: Option<&CacheId>) -> Option<Encoding> {
+        cache.map(|cache| self.cache.policy(cache).encoding)
     }
 
     /// The parts that address one entry.
@@ -106,9 +109,9 @@ impl<S: Store> CacheService<S> {
         let (call, request) = open(request);
         let mut check = self.checker();
         let durability = check.durability(request.durability);
-        check.groups(&request.groups);
         check.lease(&request.lease);
         let cache = check.cache(&request.tenant, &request.cache);
+        let groups = check.groups("groups", &request.groups, self.encoding(cache.as_ref()));
         let key = check.key("key", request.key);
         let value = check.value("", request.content.map(Value::from));
         let expiry = check.expiry("", request.expiry);
@@ -119,6 +122,7 @@ impl<S: Store> CacheService<S> {
                 value: value?,
                 expiry: expiry?,
                 condition: condition?,
+                groups: groups?,
             };
             Some((cache?, put, durability?))
         })?;
@@ -135,7 +139,7 @@ impl<S: Store> CacheService<S> {
         let mut check = self.checker();
         let durability = check.durability(request.durability);
         let cache = check.cache(&request.tenant, &request.cache);
-        let puts = check.put_items(request.items);
+        let puts = check.put_items(request.items, self.encoding(cache.as_ref()));
         let (cache, puts, durability) = check.finish(|| Some((cache?, puts?, durability?)))?;
         let written = self
             .cache
@@ -155,8 +159,8 @@ impl<S: Store> CacheService<S> {
         let (call, request) = open(request);
         let mut check = self.checker();
         let durability = check.durability(request.durability);
-        check.groups(&request.groups);
         let cache = check.cache(&request.tenant, &request.cache);
+        let groups = check.groups("groups", &request.groups, self.encoding(cache.as_ref()));
         let key = check.key("key", request.key);
         let value = check.value("", request.content.map(Value::from));
         let expiry = check.expiry("", request.expiry);
@@ -166,6 +170,7 @@ impl<S: Store> CacheService<S> {
                 value: value?,
                 expiry: expiry?,
                 condition: Condition::Absent,
+                groups: groups?,
             };
             Some((cache?, put, durability?))
         })?;
@@ -320,19 +325,6 @@ impl<S: Store> CacheService<S> {
     }
 }
 
-/// The deadline and the message of a request.
-pub(super) fn open<T>(request: Request<T>) -> (Call, T) {
-    let deadline = request
-        .extensions()
-        .get::<Deadline>()
-        .map(|deadline| deadline.0);
-    (Call::until(deadline), request.into_inner())
-}
-
-pub(super) fn refused(fault: Fault) -> Status {
-    status(&fault)
-}
-
 /// The whole trait, because `async_trait` does not look into macros: rpcs that are served are measured and done by
 /// the method of the same meaning above; the others say that a later version serves them.
 macro_rules! cache_service {
@@ -374,13 +366,13 @@ cache_service! {
         get_ttl => do_get_ttl, GetTtl, GetTtlRequest, GetTtlResponse;
         set_deadline => do_set_deadline, SetDeadline, SetDeadlineRequest, SetDeadlineResponse;
         list_edit => do_list_edit, ListEdit, ListEditRequest, ListEditResponse;
+        add_to_groups => do_add_to_groups, AddToGroups, AddToGroupsRequest, AddToGroupsResponse;
+        flush_groups => do_flush_groups, FlushGroups, FlushGroupsRequest, FlushGroupsResponse;
         clear => do_clear, Clear, ClearRequest, ClearResponse;
         list_caches => do_list_caches, ListCaches, ListCachesRequest, ListCachesResponse;
     }
     missing {
         get_or_lease, "Cache/GetOrLease", v1::GetOrLeaseRequest, v1::GetOrLeaseResponse;
-        add_to_groups, "Cache/AddToGroups", v1::AddToGroupsRequest, v1::AddToGroupsResponse;
-        flush_groups, "Cache/FlushGroups", v1::FlushGroupsRequest, v1::FlushGroupsResponse;
         bulk_load, "Cache/BulkLoad", Streaming<v1::BulkLoadRequest>, v1::BulkLoadResponse;
         pipeline, "Cache/Pipeline", Streaming<v1::PipelineRequest>, Self::PipelineStream;
     }

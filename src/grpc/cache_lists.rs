@@ -8,9 +8,10 @@ use crate::cache::Store;
 use crate::model::Address;
 use crate::proto::v1;
 
-use super::cache::{Answer, CacheService, open, refused};
+use super::cache::CacheService;
 use super::convert;
 use super::metrics::Outcome;
+use super::request::{Answer, open, refused};
 
 impl<S: Store> CacheService<S> {
     pub(super) async fn do_list_edit(

@@ -19,22 +19,22 @@ const RPCS: [(&str, bool); 35] = [
     ("vedetta.v1.Cache/SetDeadline", true),
     ("vedetta.v1.Cache/Increment", true),
     ("vedetta.v1.Cache/ListEdit", true),
-    ("vedetta.v1.Cache/AddToGroups", false),
-    ("vedetta.v1.Cache/FlushGroups", false),
+    ("vedetta.v1.Cache/AddToGroups", true),
+    ("vedetta.v1.Cache/FlushGroups", true),
     ("vedetta.v1.Cache/Clear", true),
     ("vedetta.v1.Cache/ListCaches", true),
     ("vedetta.v1.Cache/BulkLoad", false),
     ("vedetta.v1.Cache/Pipeline", false),
     ("vedetta.v1.Watch/Watch", true),
-    ("vedetta.v1.Events/Publish", false),
-    ("vedetta.v1.Events/Subscribe", false),
-    ("vedetta.v1.Sessions/Create", false),
-    ("vedetta.v1.Sessions/Load", false),
-    ("vedetta.v1.Sessions/Save", false),
-    ("vedetta.v1.Sessions/Touch", false),
-    ("vedetta.v1.Sessions/ChangeId", false),
-    ("vedetta.v1.Sessions/Delete", false),
-    ("vedetta.v1.Sessions/FindByPrincipal", false),
+    ("vedetta.v1.Events/Publish", true),
+    ("vedetta.v1.Events/Subscribe", true),
+    ("vedetta.v1.Sessions/Create", true),
+    ("vedetta.v1.Sessions/Load", true),
+    ("vedetta.v1.Sessions/Save", true),
+    ("vedetta.v1.Sessions/Touch", true),
+    ("vedetta.v1.Sessions/ChangeId", true),
+    ("vedetta.v1.Sessions/Delete", true),
+    ("vedetta.v1.Sessions/FindByPrincipal", true),
     ("vedetta.v1.Status/GetStatus", true),
     ("vedetta.v1.Status/WatchStatus", false),
     ("grpc.health.v1.Health/Check", true),
@@ -54,16 +54,17 @@ const FEATURES: [(&str, bool); 7] = [
     ("conditions", true),
     ("near_cache", true),
     ("tokens", true),
-    ("groups", false),
+    ("groups", true),
     ("leases", false),
     ("durability", true),
     ("operation_ids", true),
 ];
 
-/// The list, as GetStatus shows it.
-pub(super) fn list() -> Vec<v1::get_status_response::Capability> {
+/// The list, as GetStatus shows it. Sessions may be switched off.
+pub(super) fn list(sessions: bool) -> Vec<v1::get_status_response::Capability> {
     RPCS.iter()
         .chain(&FEATURES)
+        .chain(&[("sessions", sessions)])
         .map(|(name, available)| v1::get_status_response::Capability {
             name: (*name).to_owned(),
             available: *available,

@@ -13,7 +13,7 @@ use tonic::Status;
 use tonic_types::FieldViolation;
 
 use crate::cache::Put;
-use crate::config::Limits;
+use crate::config::{Encoding, Limits};
 use crate::model::{
     CacheId, CacheName, Cause, Condition, Consistency, Expiry, Fault, Key, Tenant, Token, Value,
     Version,
@@ -104,14 +104,7 @@ impl<'a, Admit: Fn(&CacheId) -> Result<(), String>> Checker<'a, Admit> {
 
     /// The caches of a scope; none for all.
     pub(super) fn caches(&mut self, tenant: &str, names: &[String]) -> Option<Vec<CacheName>> {
-        let most = self.limits.batch_items;
-        if names.len() > most {
-            let problem = format!(
-                "has {} names; at most {most} are allowed (limits.batch_items)",
-                names.len()
-            );
-            return self.refuse("caches", problem);
-        }
+        self.places("caches", names.len())?;
         let tenant = Tenant::new(tenant).ok();
         let checked: Vec<Option<CacheName>> = names
             .iter()
@@ -119,6 +112,17 @@ impl<'a, Admit: Fn(&CacheId) -> Result<(), String>> Checker<'a, Admit> {
             .map(|(place, name)| self.watched_cache(place, tenant.clone(), name))
             .collect();
         checked.into_iter().collect()
+    }
+
+    /// The bound on the names in a scope.
+    pub(super) fn places(&mut self, field: &str, names: usize) -> Option<()> {
+        let most = self.limits.batch_items;
+        if names > most {
+            let problem =
+                format!("has {names} names; at most {most} are allowed (limits.batch_items)");
+            return self.refuse(field, problem);
+        }
+        Some(())
     }
 
     fn watched_cache(
@@ -343,42 +347,51 @@ impl<'a, Admit: Fn(&CacheId) -> Result<(), String>> Checker<'a, Admit> {
         }
     }
 
-    pub(super) fn groups(&mut self, groups: &[String]) {
-        self.needs("groups", !groups.is_empty());
-    }
-
     pub(super) fn lease(&mut self, lease: &[u8]) {
         self.needs("leases", !lease.is_empty());
     }
 
     /// The items of a batch of puts, each named by its place.
-    pub(super) fn put_items(&mut self, items: Vec<v1::put_many_request::Item>) -> Option<Vec<Put>> {
+    pub(super) fn put_items(
+        &mut self,
+        items: Vec<v1::put_many_request::Item>,
+        encoding: Option<Encoding>,
+    ) -> Option<Vec<Put>> {
         let bytes = items
             .iter()
-            .map(|item| item.key.len() + item.content.as_ref().map_or(0, content_bytes))
+            .map(|item| {
+                let groups: usize = item.groups.iter().map(String::len).sum();
+                item.key.len() + groups + item.content.as_ref().map_or(0, content_bytes)
+            })
             .sum();
         self.batch("items", items.len(), bytes)?;
         let checked: Vec<Option<Put>> = items
             .into_iter()
             .enumerate()
-            .map(|(place, item)| self.put_item(place, item))
+            .map(|(place, item)| self.put_item(place, item, encoding))
             .collect();
         checked.into_iter().collect()
     }
 
-    fn put_item(&mut self, place: usize, item: v1::put_many_request::Item) -> Option<Put> {
+    fn put_item(
+        &mut self,
+        place: usize,
+        item: v1::put_many_request::Item,
+        encoding: Option<Encoding>,
+    ) -> Option<Put> {
         let path = format!("items[{place}].");
-        self.groups(&item.groups);
         // Every part is checked before any missing one ends the assembly.
         let key = self.key(&format!("{path}key"), item.key);
         let value = self.value(&path, item.content.map(Value::from));
         let expiry = self.expiry(&path, item.expiry);
         let condition = self.condition(&path, item.condition);
+        let groups = self.groups(&format!("{path}groups"), &item.groups, encoding);
         Some(Put {
             key: key?,
             value: value?,
             expiry: expiry?,
             condition: condition?,
+            groups: groups?,
         })
     }
 }

@@ -52,22 +52,23 @@ impl<Admit: Fn(&CacheId) -> Result<(), String>> Checker<'_, Admit> {
             let problem = "keeps what is not there yet; give a ttl, a deadline or none";
             self.refuse::<()>("initial_expiry", problem);
         }
-        self.operation_id(&operation_id);
+        let operation_id = self.operation_id(operation_id);
         Some(Increment {
             key: key?,
             delta,
             floor,
             initial_expiry: initial_expiry?,
-            operation_id,
+            operation_id: operation_id?,
         })
     }
 
-    fn operation_id(&mut self, id: &Bytes) {
+    pub(super) fn operation_id(&mut self, id: Bytes) -> Option<Bytes> {
         if id.len() > OPERATION_ID {
             let length = id.len();
             let problem = format!("has {length} bytes; at most {OPERATION_ID} are allowed");
-            self.refuse::<()>("operation_id", problem);
+            return self.refuse("operation_id", problem);
         }
+        Some(id)
     }
 
     pub(super) fn list_edit(
@@ -78,7 +79,7 @@ impl<Admit: Fn(&CacheId) -> Result<(), String>> Checker<'_, Admit> {
         operation_id: Bytes,
     ) -> Option<ListEdit> {
         let key = self.key("key", key);
-        self.operation_id(&operation_id);
+        let operation_id = self.operation_id(operation_id);
         let count = remove.len() + add.len();
         if count == 0 {
             self.refuse::<()>("add", "is empty, and `remove` too; name a member");
@@ -94,7 +95,7 @@ impl<Admit: Fn(&CacheId) -> Result<(), String>> Checker<'_, Admit> {
             key: key?,
             remove,
             add,
-            operation_id,
+            operation_id: operation_id?,
             largest: self.limits.value,
         })
     }

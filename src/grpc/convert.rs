@@ -58,7 +58,7 @@ fn source(source: Source) -> i32 {
     .into()
 }
 
-fn freshness(freshness: Freshness) -> i32 {
+pub(super) fn freshness(freshness: Freshness) -> i32 {
     match freshness {
         Freshness::Fresh => v1::Freshness::Fresh,
         Freshness::Stale => v1::Freshness::Stale,

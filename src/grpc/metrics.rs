@@ -22,10 +22,21 @@ pub(super) enum Method {
     GetTtl,
     SetDeadline,
     ListEdit,
+    AddToGroups,
+    FlushGroups,
     Clear,
     ListCaches,
     GetStatus,
     Watch,
+    SessionCreate,
+    SessionLoad,
+    SessionSave,
+    SessionTouch,
+    SessionChangeId,
+    SessionDelete,
+    SessionFind,
+    Publish,
+    Subscribe,
 }
 
 /// What came of a request. Several items of a batch count as one `Batch`.
@@ -53,7 +64,7 @@ pub(super) enum Outcome {
     Internal,
 }
 
-const METHODS: [(Method, &str, &[Outcome]); 16] = [
+const METHODS: [(Method, &str, &[Outcome]); 27] = [
     (
         Method::Get,
         "Get",
@@ -78,10 +89,45 @@ const METHODS: [(Method, &str, &[Outcome]); 16] = [
         &[Outcome::Touched, Outcome::Absent],
     ),
     (Method::ListEdit, "ListEdit", &[Outcome::Done]),
+    (
+        Method::AddToGroups,
+        "AddToGroups",
+        &[Outcome::Done, Outcome::Absent],
+    ),
+    (Method::FlushGroups, "FlushGroups", &[Outcome::Done]),
     (Method::Clear, "Clear", &[Outcome::Done]),
     (Method::ListCaches, "ListCaches", &[Outcome::Done]),
     (Method::GetStatus, "GetStatus", &[Outcome::Done]),
     (Method::Watch, "Watch", &[Outcome::Done]),
+    (Method::SessionCreate, "SessionCreate", &[Outcome::Done]),
+    (
+        Method::SessionLoad,
+        "SessionLoad",
+        &[Outcome::Hit, Outcome::Miss],
+    ),
+    (
+        Method::SessionSave,
+        "SessionSave",
+        &[Outcome::Stored, Outcome::Absent],
+    ),
+    (
+        Method::SessionTouch,
+        "SessionTouch",
+        &[Outcome::Touched, Outcome::Absent],
+    ),
+    (
+        Method::SessionChangeId,
+        "SessionChangeId",
+        &[Outcome::Done, Outcome::Absent],
+    ),
+    (
+        Method::SessionDelete,
+        "SessionDelete",
+        &[Outcome::Done, Outcome::Absent],
+    ),
+    (Method::SessionFind, "SessionFind", &[Outcome::Done]),
+    (Method::Publish, "Publish", &[Outcome::Done]),
+    (Method::Subscribe, "Subscribe", &[Outcome::Done]),
 ];
 
 const FAILURES: [Outcome; 9] = [

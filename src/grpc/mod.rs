@@ -5,21 +5,27 @@
 //! Invariants: the API is reachable on the Unix socket and on loopback only; what this build does not do is refused
 //! with UNIMPLEMENTED and never ignored.
 //!
-//! Not here: what a call means (`cache`).
+//! Not here: what a call means (`cache`, `events`).
 
 mod admission;
 mod cache;
 mod cache_lists;
 mod capability;
 mod check;
+mod check_events;
+mod check_groups;
+mod check_sessions;
 mod check_writes;
 mod convert;
 mod deadline;
+mod events;
 mod greeting;
-mod later;
+mod groups;
 mod limit;
 mod metrics;
+mod request;
 mod server;
+mod sessions;
 mod show_failover;
 mod socket;
 mod status;
@@ -27,9 +33,11 @@ mod status_service;
 mod watch;
 
 pub use cache::CacheService;
+pub use events::EventsService;
 pub use limit::Inflight;
 pub use metrics::Metrics;
-pub use server::{Draining, Health, Listeners, serve};
+pub use server::{Draining, Health, Listeners, Services, serve};
+pub use sessions::SessionsService;
 pub use socket::{BindError, Socket};
 pub use status_service::{ShowNear, Sources as StatusSources, StatusService, near as show_near};
 pub use watch::{Admit, WatchService};

@@ -35,13 +35,15 @@ use crate::proto::v1::events_server::EventsServer;
 use crate::proto::v1::sessions_server::SessionsServer;
 use crate::proto::v1::status_server::StatusServer;
 use crate::proto::v1::watch_server::WatchServer;
+use crate::sessions;
 
 use super::admission::Admission;
 use super::cache::CacheService;
 use super::deadline::WithDeadline;
+use super::events::EventsService;
 use super::greeting::Greeting;
-use super::later::Later;
 use super::limit::Inflight;
+use super::sessions::SessionsService;
 use super::socket::Socket;
 use super::status_service::StatusService;
 use super::watch::WatchService;
@@ -70,6 +72,9 @@ const FLUSH: Duration = Duration::from_millis(300);
 /// ones are refused by their length, before they take memory.
 const DECODE_FACTOR: u64 = 2;
 
+/// Requests about sessions of at least half that size are decoded, however small sessions have to be.
+const LEAST: u64 = 2 << 20;
+
 /// The doors of the API. At least one is open.
 #[derive(Debug)]
 pub struct Listeners {
@@ -95,6 +100,20 @@ impl Health {
     }
 }
 
+/// What is served.
+pub struct Services<S, T> {
+    /// Entries.
+    pub cache: CacheService<S>,
+    /// HTTP sessions.
+    pub sessions: SessionsService<T>,
+    /// What the process says about itself.
+    pub status: StatusService,
+    /// What changes.
+    pub watch: WatchService,
+    /// Messages between pods.
+    pub events: EventsService,
+}
+
 /// How to stop.
 #[derive(Debug, Clone)]
 pub struct Draining {
@@ -108,11 +127,9 @@ pub struct Draining {
 ///
 /// # Errors
 /// The descriptors of the API are damaged, which is a defect of the build.
-pub async fn serve<S: Store>(
+pub async fn serve<S: Store, T: sessions::Store>(
     listeners: Listeners,
-    cache: CacheService<S>,
-    status: StatusService,
-    watch: WatchService,
+    services: Services<S, T>,
     limits: &Limits,
     tasks: &Tasks,
     draining: Draining,
@@ -120,7 +137,12 @@ pub async fn serve<S: Store>(
     let (reporter, health) = tonic_health::server::health_reporter();
     let largest =
         usize::try_from(DECODE_FACTOR * limits.batch_bytes.max(limits.value)).unwrap_or(usize::MAX);
-    let cache = CacheServer::new(cache)
+    let cache = CacheServer::new(services.cache)
+        .max_decoding_message_size(largest)
+        .max_encoding_message_size(usize::MAX);
+    let events = EventsServer::new(services.events).max_decoding_message_size(largest);
+    let largest = usize::try_from(DECODE_FACTOR * limits.session.max(LEAST)).unwrap_or(usize::MAX);
+    let sessions = SessionsServer::new(services.sessions)
         .max_decoding_message_size(largest)
         .max_encoding_message_size(usize::MAX);
     let descriptors = || {
@@ -131,10 +153,10 @@ pub async fn serve<S: Store>(
             .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
     };
     let routes = Routes::new(cache)
-        .add_service(StatusServer::new(status))
-        .add_service(WatchServer::new(watch))
-        .add_service(EventsServer::new(Later))
-        .add_service(SessionsServer::new(Later))
+        .add_service(StatusServer::new(services.status))
+        .add_service(WatchServer::new(services.watch))
+        .add_service(events)
+        .add_service(sessions)
         .add_service(health)
         .add_service(descriptors().build_v1()?)
         .add_service(descriptors().build_v1alpha()?)

@@ -36,6 +36,7 @@ pub(super) const fn code(cause: Cause) -> Code {
         | Cause::MasterNameUnknown
         | Cause::NoMajority
         | Cause::PushesStopped
+        | Cause::Contended
         | Cause::Fenced
         | Cause::ShuttingDown => Code::Unavailable,
         Cause::RedisOutOfMemory
@@ -43,11 +44,15 @@ pub(super) const fn code(cause: Cause) -> Code {
         | Cause::AnswerTooLarge
         | Cause::StoreFull
         | Cause::ListTooLarge
+        | Cause::SessionTooLarge
         | Cause::TooManySubscribers
         | Cause::SubscriberTooSlow => Code::ResourceExhausted,
-        Cause::LineageChanged | Cause::NotANumber | Cause::NotAList | Cause::FloorRequired => {
-            Code::FailedPrecondition
-        }
+        Cause::LineageChanged
+        | Cause::NotANumber
+        | Cause::NotAList
+        | Cause::FloorRequired
+        | Cause::SessionsInactive
+        | Cause::TooManyGroups => Code::FailedPrecondition,
         Cause::AppliedUnreplicated => Code::Aborted,
         Cause::OutcomeUnknown => Code::Unknown,
         Cause::Deadline => Code::DeadlineExceeded,

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status};
 
-use crate::config::{Limits, Profile};
+use crate::config::{Config, Limits, Profile};
 use crate::failover::{self, Phase, Weakness};
 use crate::model::Moment;
 use crate::near::Figures;
@@ -49,17 +49,19 @@ pub struct StatusService {
     sources: Sources,
     limits: Limits,
     profile: Profile,
+    sessions: bool,
     started: SystemTime,
     metrics: Arc<Metrics>,
 }
 
 impl StatusService {
     /// Tells what these sources show.
-    pub fn new(sources: Sources, limits: Limits, profile: Profile, metrics: Arc<Metrics>) -> Self {
+    pub fn new(sources: Sources, config: &Config, metrics: Arc<Metrics>) -> Self {
         Self {
             sources,
-            limits,
-            profile,
+            limits: config.limits.clone(),
+            profile: config.profile,
+            sessions: config.sessions.active,
             started: SystemTime::now(),
             metrics,
         }
@@ -70,7 +72,7 @@ impl StatusService {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started: Some(timestamp(self.started)),
             limits: Some(limits(&self.limits)),
-            capabilities: capability::list(),
+            capabilities: capability::list(self.sessions),
             profile: match self.profile {
                 Profile::Default => "default",
                 Profile::Entando => "entando",
@@ -135,6 +137,10 @@ fn limits(limits: &Limits) -> answer::Limits {
         wait: Some(duration(limits.wait)),
         waiting_calls: limits.waiting_calls as u64,
         waiting_bytes: limits.waiting_bytes,
+        session_attributes: limits.session_attributes as u64,
+        session_attribute_bytes: limits.session_attribute,
+        session_bytes: limits.session,
+        sessions_found: limits.sessions_found as u64,
     }
 }
 

@@ -13,9 +13,9 @@ use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status};
 
 use crate::clock;
-use crate::config::Limits;
+use crate::config::{Encoding, Limits};
 use crate::invalidation::{Delivery, Event, Hub, Position, Reason, Scope, Subscription};
-use crate::model::{CacheId, Cause, Fault};
+use crate::model::{CacheId, CacheName, Cause, Fault, GroupName, Tenant};
 use crate::proto::v1;
 use crate::proto::v1::watch_response::{self as answer, Event as Told};
 
@@ -34,12 +34,20 @@ pub struct WatchService {
     stop: CancellationToken,
 }
 
-/// Whether a cache of that name may be used.
+/// Whether a cache of that name may be used, and how it keeps its entries.
 #[derive(Clone)]
-pub struct Admit(pub Arc<Judge>);
+pub struct Admit {
+    /// One sentence that says why not.
+    pub judge: Arc<Judge>,
+    /// Whether its entries can be in groups.
+    pub encoding: Arc<Encodings>,
+}
 
-/// One sentence that says why not.
+/// See [`Admit::judge`].
 type Judge = dyn Fn(&CacheId) -> Result<(), String> + Send + Sync;
+
+/// See [`Admit::encoding`].
+type Encodings = dyn Fn(&CacheId) -> Encoding + Send + Sync;
 
 impl std::fmt::Debug for Admit {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -66,17 +74,23 @@ impl WatchService {
     }
 
     fn subscribe(&self, request: v1::WatchRequest) -> Result<Subscription, Status> {
-        let admit = |cache: &CacheId| (self.admit.0)(cache);
+        let admit = |cache: &CacheId| (self.admit.judge)(cache);
         let mut check = Checker::new(&self.limits, admit);
-        check.groups(&request.groups);
         let tenant = check.tenant(&request.tenant);
         let caches = check.caches(&request.tenant, &request.caches);
         let keys = check.watched_keys(request.keys, request.caches.len());
+        let groups = self.groups(
+            &mut check,
+            &request.groups,
+            caches.as_deref(),
+            tenant.as_ref(),
+        );
         let scope = check.finish(|| {
             Some(Scope {
                 tenant: tenant?,
                 caches: caches?,
                 keys: keys?,
+                groups: groups?,
             })
         })?;
         let resume = request.resume_after.map(|position| Position {
@@ -86,6 +100,22 @@ impl WatchService {
         self.hub
             .subscribe(scope, resume)
             .map_err(|fault| status(&fault))
+    }
+
+    fn groups(
+        &self,
+        check: &mut Checker<'_, impl Fn(&CacheId) -> Result<(), String>>,
+        names: &[String],
+        caches: Option<&[CacheName]>,
+        tenant: Option<&Tenant>,
+    ) -> Option<Vec<GroupName>> {
+        let caches = caches?;
+        let cache = caches.first().zip(tenant).map(|(name, tenant)| CacheId {
+            tenant: tenant.clone(),
+            name: name.clone(),
+        });
+        let encoding = cache.map(|cache| (self.admit.encoding)(&cache));
+        check.watched_groups(names, caches.len(), encoding)
     }
 }
 
@@ -161,6 +191,13 @@ fn told(event: Event) -> Told {
         Event::Invalidated { cache, keys } => Told::Invalidated(answer::Invalidated {
             cache: cache.name.as_str().to_owned(),
             keys: keys.iter().map(|key| key.as_bytes().clone()).collect(),
+        }),
+        Event::GroupsFlushed { cache, groups } => Told::GroupsFlushed(answer::GroupsFlushed {
+            cache: cache.name.as_str().to_owned(),
+            groups: groups
+                .iter()
+                .map(|group| group.as_str().to_owned())
+                .collect(),
         }),
         Event::Cleared(cache) => Told::Cleared(answer::Cleared {
             cache: cache.name.as_str().to_owned(),

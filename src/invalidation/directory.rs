@@ -20,6 +20,10 @@ const MOST_CACHES: usize = 10_000;
 /// Between the beginning and the key of the caller. The beginning never holds it.
 const SEPARATOR: &[u8] = b"::";
 
+/// How keys begin that are never entries: stamps, and HTTP sessions, which are read on the tracked connection too. No
+/// cache and no prefix may be called so.
+const OWN: &[u8] = b"vedetta:";
+
 /// The caches.
 #[derive(Debug, Default)]
 pub struct Directory {
@@ -69,6 +73,9 @@ impl Directory {
     }
 
     pub(super) fn resolve(&self, redis_key: &[u8]) -> Resolved {
+        if redis_key.starts_with(OWN) {
+            return Resolved::Nobodys;
+        }
         let Some((head, key)) = split(redis_key) else {
             return Resolved::Nobodys;
         };
@@ -138,5 +145,7 @@ mod tests {
         }
         assert_eq!(directory.resolve(b"other::k"), Resolved::Unknown);
         assert!(matches!(directory.resolve(b"c7::k"), Resolved::Entries(..)));
+        let session = b"vedetta:session:::id";
+        assert_eq!(directory.resolve(session), Resolved::Nobodys);
     }
 }

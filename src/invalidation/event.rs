@@ -1,6 +1,6 @@
 //! What subscribers are told, and what each of them wants to hear.
 
-use crate::model::{CacheId, CacheName, Key, Tenant};
+use crate::model::{CacheId, CacheName, GroupName, Key, Tenant};
 
 /// A point of the stream of one process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +20,13 @@ pub enum Event {
         cache: CacheId,
         /// Which.
         keys: Vec<Key>,
+    },
+    /// Every member of these groups may be gone.
+    GroupsFlushed {
+        /// In which cache.
+        cache: CacheId,
+        /// Which.
+        groups: Vec<GroupName>,
     },
     /// Every entry of a cache may be gone.
     Cleared(CacheId),
@@ -49,7 +56,7 @@ pub enum Reason {
     MasterChanged,
     /// Somebody emptied the database.
     Flushed,
-    /// A key changed whose cache is one of more than are remembered.
+    /// A key changed whose cache or group is one of more than are remembered.
     TooManyCaches,
 }
 
@@ -84,8 +91,10 @@ pub struct Scope {
     pub tenant: Tenant,
     /// Which; empty for all.
     pub caches: Vec<CacheName>,
-    /// Which keys; empty for all.
+    /// Which keys; empty for all, or for none if groups are named.
     pub keys: Vec<Key>,
+    /// Which groups; empty for all.
+    pub groups: Vec<GroupName>,
 }
 
 impl Scope {
@@ -93,9 +102,10 @@ impl Scope {
     pub fn narrow(&self, event: &Event) -> Option<Event> {
         match event {
             Event::Invalidated { cache, keys } if self.holds(cache) => {
+                let all = self.keys.is_empty() && self.groups.is_empty();
                 let keys: Vec<Key> = keys
                     .iter()
-                    .filter(|key| self.keys.is_empty() || self.keys.contains(key))
+                    .filter(|key| all || self.keys.contains(key))
                     .cloned()
                     .collect();
                 (!keys.is_empty()).then(|| Event::Invalidated {
@@ -103,8 +113,19 @@ impl Scope {
                     keys,
                 })
             }
+            Event::GroupsFlushed { cache, groups } if self.holds(cache) => {
+                let groups: Vec<GroupName> = groups
+                    .iter()
+                    .filter(|group| self.groups.is_empty() || self.groups.contains(group))
+                    .cloned()
+                    .collect();
+                (!groups.is_empty()).then(|| Event::GroupsFlushed {
+                    cache: cache.clone(),
+                    groups,
+                })
+            }
             Event::Cleared(cache) if self.holds(cache) => Some(event.clone()),
-            Event::Invalidated { .. } | Event::Cleared(_) => None,
+            Event::Invalidated { .. } | Event::GroupsFlushed { .. } | Event::Cleared(_) => None,
             Event::DataLoss(caches) => {
                 let caches: Vec<CacheId> = caches
                     .iter()
@@ -154,6 +175,7 @@ mod tests {
             tenant: Tenant::primary(),
             caches: Vec::new(),
             keys: Vec::new(),
+            groups: Vec::new(),
         };
         let one = Scope {
             caches: vec![CacheName::new("c").expect("cache")],
@@ -172,5 +194,57 @@ mod tests {
         let loss = Event::DataLoss(vec![cache("t", "c"), cache("", "c")]);
         let ours = Event::DataLoss(vec![cache("", "c")]);
         assert_eq!(one.narrow(&loss), Some(ours));
+    }
+
+    #[test]
+    fn a_scope_of_groups_hears_of_them_and_of_what_concerns_every_entry() {
+        let group = |name| GroupName::new(name).expect("group");
+        let flushed = |names: &[&'static str]| Event::GroupsFlushed {
+            cache: cache("", "c"),
+            groups: names.iter().map(|name| group(name)).collect(),
+        };
+        let all = Scope {
+            tenant: Tenant::primary(),
+            caches: vec![CacheName::new("c").expect("cache")],
+            keys: Vec::new(),
+            groups: Vec::new(),
+        };
+        let keys = Scope {
+            keys: vec![key("a")],
+            ..all.clone()
+        };
+        let groups = Scope {
+            groups: vec![group("g")],
+            ..all.clone()
+        };
+        let both = Scope {
+            keys: vec![key("a")],
+            ..groups.clone()
+        };
+        let event = flushed(&["g", "h"]);
+        // A key may be in any group.
+        for scope in [&all, &keys] {
+            assert_eq!(scope.narrow(&event), Some(event.clone()));
+        }
+        for scope in [&groups, &both] {
+            assert_eq!(scope.narrow(&event), Some(flushed(&["g"])));
+            assert_eq!(scope.narrow(&flushed(&["h"])), None);
+            assert!(scope.narrow(&Event::Cleared(cache("", "c"))).is_some());
+            assert!(
+                scope
+                    .narrow(&Event::DataLoss(vec![cache("", "c")]))
+                    .is_some()
+            );
+        }
+        assert_eq!(groups.narrow(&changed("", "c", &["a"])), None);
+        assert_eq!(
+            both.narrow(&changed("", "c", &["a", "b"])),
+            Some(changed("", "c", &["a"]))
+        );
+        let elsewhere = Event::GroupsFlushed {
+            cache: cache("t", "c"),
+            groups: vec![group("g")],
+        };
+        assert_eq!(groups.narrow(&elsewhere), None);
     }
 }

@@ -15,19 +15,20 @@ use tokio::sync::watch;
 
 use crate::clock;
 use crate::model::{CacheId, Key, Lineage, Master, Moment};
-use crate::near::{Beat, Majority, Near};
+use crate::near::{Beat, Majority, Near, Stamped};
 use crate::upstream::Tracker;
 
 use super::directory::{Directory, Resolved};
 use super::event::{Event, Reason};
 use super::hub::{Hub, Proof};
+use super::listener::Listener;
 
 /// After a change of history nothing is served FRESH from the near cache for that long: others may still be removing
 /// old values that lost writes have brought back (coherence.md §2.4).
 const QUARANTINE: Duration = Duration::from_secs(2);
 
-/// How the keys of stamps begin (`cache::layout`).
-const STAMPS: &[u8] = b"vedetta:stamp:";
+/// How the keys of stamps begin, of caches and of groups (`cache::layout`).
+const STAMPS: [&[u8]; 2] = [b"vedetta:stamp:", b"vedetta:group:"];
 
 /// Tells what it hears.
 #[derive(Debug)]
@@ -39,6 +40,8 @@ pub struct Intake<F> {
     canary: Bytes,
     /// When the last push for the canary was applied.
     seen: watch::Sender<Moment>,
+    /// Another room, and how its keys begin.
+    listener: Option<(&'static [u8], Arc<dyn Listener>)>,
 }
 
 impl<F: Clone> Intake<F> {
@@ -56,6 +59,19 @@ impl<F: Clone> Intake<F> {
             lineage: Mutex::new(None),
             canary,
             seen: watch::Sender::new(Moment::START),
+            listener: None,
+        }
+    }
+
+    /// Keys that begin so are told to that listener, and to nobody else.
+    pub fn listening(mut self, prefix: &'static [u8], listener: Arc<dyn Listener>) -> Self {
+        self.listener = Some((prefix, listener));
+        self
+    }
+
+    fn unsettled(&self) {
+        if let Some((_, listener)) = &self.listener {
+            listener.unsettled();
         }
     }
 
@@ -120,24 +136,34 @@ impl<F: Clone> Intake<F> {
                 self.seen.send_replace(clock::now());
                 continue;
             }
-            if let Some(cache) = self.near.invalidate(key) {
-                self.hub.record(Event::Cleared(cache));
+            if let Some((prefix, listener)) = &self.listener
+                && key.starts_with(prefix)
+            {
+                listener.changed(key);
                 continue;
             }
-            let whose = if key.starts_with(STAMPS) {
-                Resolved::Nobodys
-            } else {
-                self.directory.resolve(key)
-            };
-            match whose {
+            match self.near.invalidate(key) {
+                Some(Stamped::Cache(cache)) => {
+                    self.hub.record(Event::Cleared(cache));
+                    continue;
+                }
+                Some(Stamped::Group(cache, group)) => {
+                    let groups = vec![group];
+                    self.hub.record(Event::GroupsFlushed { cache, groups });
+                    continue;
+                }
+                None => {}
+            }
+            let is_stamp = STAMPS.iter().any(|head| key.starts_with(head));
+            match self.directory.resolve(key) {
                 Resolved::Entries(caches, key) => {
                     for cache in caches {
                         add(cache, key.clone());
                     }
                 }
                 Resolved::Unknown => self.hub.interrupted(Reason::TooManyCaches),
-                // The stamp of a cache that is one too many: it was cleared, and nobody can say which it is.
-                Resolved::Nobodys if key.starts_with(STAMPS) && self.near.has_unknown_stamps() => {
+                // The stamp of a cache or group that is one too many: nobody can say which it is.
+                Resolved::Nobodys if is_stamp && self.near.has_unknown_stamps() => {
                     self.hub.interrupted(Reason::TooManyCaches);
                 }
                 Resolved::Nobodys => {}
@@ -153,6 +179,7 @@ impl<F: Clone + std::fmt::Debug + Send + Sync + 'static> Tracker for Intake<F> {
     fn began(&self, generation: u64, lineage: Lineage, master: &Master, named: Option<Moment>) {
         let majority = named.map_or(Majority::Alone, Majority::Named);
         self.begin(generation, lineage, master, majority, clock::now());
+        self.unsettled();
     }
 
     fn named(&self, generation: u64, at: Moment) {
@@ -168,6 +195,7 @@ impl<F: Clone + std::fmt::Debug + Send + Sync + 'static> Tracker for Intake<F> {
         self.seen.send_replace(clock::now());
         self.near.flush();
         self.hub.interrupted(Reason::Flushed);
+        self.unsettled();
     }
 
     fn beat(&self, generation: u64, sent: Moment, offset: u64) -> bool {
@@ -180,5 +208,6 @@ impl<F: Clone + std::fmt::Debug + Send + Sync + 'static> Tracker for Intake<F> {
             self.hub.interrupted(Reason::SessionLost);
             self.hub.record(Event::FailoverStarted);
         }
+        self.unsettled();
     }
 }

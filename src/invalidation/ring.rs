@@ -6,6 +6,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use crate::model::GroupName;
+
 use super::event::{Event, Position};
 
 /// What the keys of all records together may weigh, in bytes.
@@ -91,6 +93,10 @@ fn weight(event: &Event) -> usize {
         + match event {
             Event::Invalidated { keys, .. } => {
                 keys.iter().map(|key| key.as_bytes().len() + OVERHEAD).sum()
+            }
+            Event::GroupsFlushed { groups, .. } => {
+                let bytes = |group: &GroupName| group.as_str().len() + OVERHEAD;
+                groups.iter().map(bytes).sum()
             }
             Event::DataLoss(caches) => caches.len() * OVERHEAD,
             Event::Cleared(_)

@@ -1,8 +1,10 @@
 //! How many copies a write has when it is acknowledged.
 //!
-//! Not here: how they are counted (`cache::remote::copies`).
+//! Not here: how they are counted (`upstream::copies`).
 
 use std::time::Duration;
+
+use super::fault::{Applied, Cause, Fault};
 
 /// How long copies are waited for when the caller does not say.
 pub const COPIES_WITHIN: Duration = Duration::from_secs(1);
@@ -41,5 +43,24 @@ impl Durability {
                 ..
             }
         )
+    }
+
+    /// What a write is answered that is in place in a store without replicas.
+    ///
+    /// # Errors
+    /// `AppliedUnreplicated`, if copies were asked for.
+    pub fn without_replicas(&self) -> Result<(), Fault> {
+        let Self::Copies {
+            copies: Copies::Replicas(1..),
+            ..
+        } = self
+        else {
+            return Ok(());
+        };
+        Err(Fault {
+            cause: Cause::AppliedUnreplicated,
+            applied: Applied::Yes,
+            detail: "the embedded store has no replicas".to_owned(),
+        })
     }
 }

@@ -63,6 +63,14 @@ pub enum Cause {
     ListTooLarge,
     /// The counter may have lost increments, or is gone: it must be told its floor first.
     FloorRequired,
+    /// The session would be larger than sessions may be.
+    SessionTooLarge,
+    /// Sessions are switched off here.
+    SessionsInactive,
+    /// The entry would be in more groups than an entry may have.
+    TooManyGroups,
+    /// Others changed the groups of the entry as often as it was looked at.
+    Contended,
     /// This build does not do that yet.
     CapabilityMissing,
     /// The history that a token belongs to has ended.
@@ -134,6 +142,10 @@ impl Cause {
             Self::NotAList => "NOT_A_LIST",
             Self::ListTooLarge => "LIST_TOO_LARGE",
             Self::FloorRequired => "FLOOR_REQUIRED",
+            Self::SessionTooLarge => "SESSION_TOO_LARGE",
+            Self::SessionsInactive => "SESSIONS_INACTIVE",
+            Self::TooManyGroups => "TOO_MANY_GROUPS",
+            Self::Contended => "CONTENDED",
             Self::CapabilityMissing => "CAPABILITY_MISSING",
             Self::LineageChanged => "LINEAGE_CHANGED",
             Self::TooManySubscribers => "TOO_MANY_SUBSCRIBERS",
@@ -152,6 +164,10 @@ impl Cause {
             | Self::NotANumber
             | Self::NotAList
             | Self::ListTooLarge
+            | Self::SessionTooLarge
+            | Self::SessionsInactive
+            | Self::TooManyGroups
+            | Self::Contended
             | Self::CapabilityMissing
             | Self::SubscriberTooSlow => Owner::Caller,
             Self::NoSession
@@ -189,6 +205,7 @@ impl Cause {
         match self {
             Self::NoSession
             | Self::Overloaded
+            | Self::Contended
             | Self::PushesStopped
             | Self::RedisUnreachable
             | Self::NotAMaster
@@ -218,6 +235,9 @@ impl Cause {
             | Self::NotAList
             | Self::ListTooLarge
             | Self::FloorRequired
+            | Self::SessionTooLarge
+            | Self::SessionsInactive
+            | Self::TooManyGroups
             | Self::CapabilityMissing
             | Self::LineageChanged
             | Self::Internal => None,

@@ -10,6 +10,7 @@
 
 use sha1::{Digest, Sha1};
 
+/// The length of a replication id as it travels, in bytes.
 const ID_BYTES: usize = 8;
 
 /// A replication id.
@@ -22,6 +23,16 @@ impl HistoryId {
         let mut id = [0; ID_BYTES];
         id.copy_from_slice(&Sha1::digest(replication_id.as_bytes())[..ID_BYTES]);
         Self(id)
+    }
+
+    /// From what [`Self::to_bytes`] gave.
+    pub fn from_bytes(bytes: [u8; ID_BYTES]) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes that travel.
+    pub fn to_bytes(self) -> [u8; ID_BYTES] {
+        self.0
     }
 }
 

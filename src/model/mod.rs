@@ -6,17 +6,21 @@
 //! Not here: how any of it is stored (`cache::frame`), sent (`grpc::convert`) or configured (`config`).
 
 mod address;
+mod channel;
 mod detector;
 mod durability;
 mod endpoint;
 mod entry;
 mod fault;
+mod group;
 mod history;
 mod lineage;
 mod moment;
+mod own_key;
 mod version;
 
 pub use address::{Address, CacheId, CacheName, Key, NameError, Tenant};
+pub use channel::{ChannelId, ChannelName};
 pub use detector::{Detector, Signal};
 pub use durability::{COPIES_WITHIN, Copies, Durability};
 pub use endpoint::{Endpoint, EndpointError, Master};
@@ -25,7 +29,9 @@ pub use entry::{
     TtlLookup, Value,
 };
 pub use fault::{Applied, Cause, Fault, Owner};
+pub use group::{GroupName, Groups, TooManyGroups};
 pub use history::{History, HistoryId, Place, Point};
 pub use lineage::{Lineage, Token};
 pub use moment::Moment;
+pub use own_key::own_key;
 pub use version::Version;

@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use crate::model::{CacheId, Freshness, Moment, Value, Version};
 
-use super::stamp::{Mark, Slot};
+use super::stamp::{Mark, Members, Slot};
 
 /// What a read of the master found. That there is nothing is worth remembering too.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,11 +49,27 @@ pub(super) struct Entry {
     pub(super) expires: Option<Moment>,
     /// The stamp it was read under; `None` in caches without stamps.
     pub(super) stamp: Option<(Arc<Slot>, Mark)>,
+    /// The stamps of its groups that it was read under.
+    pub(super) members: Members,
 }
 
 impl Entry {
     pub(super) fn ttl(&self, now: Moment) -> Option<Duration> {
         self.expires.map(|expires| expires.since(now))
+    }
+
+    /// Whether every stamp that it was read under is current in that generation.
+    pub(super) fn is_stamped(&self, generation: u64) -> bool {
+        self.stamps().all(|(slot, mark)| slot.is(generation, *mark))
+    }
+
+    /// Whether every stamp that it was read under was current when it was last known.
+    pub(super) fn was_stamped(&self) -> bool {
+        self.stamps().all(|(slot, mark)| slot.was(*mark))
+    }
+
+    fn stamps(&self) -> impl Iterator<Item = &(Arc<Slot>, Mark)> {
+        self.stamp.iter().chain(&self.members)
     }
 
     pub(super) fn is_expired(&self, now: Moment) -> bool {
@@ -103,6 +119,8 @@ pub struct ReadBack {
     pub found: Found,
     /// The stamp of its cache, read at the same moment.
     pub mark: Mark,
+    /// The stamps of its groups; `None` if it is in one too many, so that it must not be kept.
+    pub members: Option<Members>,
     /// Remaining time to live; `None`: no expiry.
     pub ttl: Option<Duration>,
     /// A moment before the read was sent.

@@ -16,8 +16,10 @@
 //! 4. *Nobody else is master* (`Lease::majority`): the base of the majority lease is the time at which a poll was sent
 //!    by which a majority of the Sentinels named this master at the highest epoch. Two majorities share a Sentinel,
 //!    and its epoch only grows, so no vedetta, which waits for a majority, had a later master before that.
-//! 5. *Clears* (`stamp`): an entry counts only while the stamp it was read under is the current one of its cache;
-//!    the stamp is read on the same session and dropped by its own push, so 1 to 4 hold for it as well.
+//! 5. *Clears and flushes* (`stamp`): an entry counts only while the stamps it was read under are the current ones of its
+//!    cache and of its groups; stamps are read on the same session and dropped by their own pushes, so 1 to 4 hold for
+//!    them as well. The stamp of a group may be read later than the entry that bears it: a stamp never comes back, so if
+//!    it is the same then, it was the same in between, and a flush in between only makes a miss.
 //! 6. *Time* (`Near::complete`): expiry is counted from before the read was sent, so never later than the server's.
 //!
 //! Invariants: bounded by weight; an entry that is not provably fresh is only ever handed out as STALE with its age.
@@ -38,5 +40,5 @@ pub use entry::{Fill, Found, Held, NearHit, REMOVALS, ReadBack, Removal};
 pub use lease::{Beat, Lease, Majority, Standing};
 pub use mutant::Mutant;
 pub(crate) use mutant::breaks;
-pub use stamp::{Mark, Slot};
+pub use stamp::{Mark, Members, Slot, Stamped, group_mark};
 pub use store::{Begin, Capacity, Figures, Near, Want};

@@ -27,6 +27,8 @@ pub enum Mutant {
     RetainTokens,
     /// The push of a stamp is not noticed.
     StampPushIgnored,
+    /// The push of the stamp of a group is not noticed.
+    GroupPushIgnored,
     /// An own write does not remove the entry before it is answered.
     OwnWriteKeeps,
     /// The hub does not tell subscribers that a session ended.
@@ -37,7 +39,7 @@ pub enum Mutant {
 
 impl Mutant {
     /// Every one of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::NoToken,
         Self::LateToken,
         Self::BaseIsReceiveTime,
@@ -49,6 +51,7 @@ impl Mutant {
         Self::KeepOnReconnect,
         Self::RetainTokens,
         Self::StampPushIgnored,
+        Self::GroupPushIgnored,
         Self::OwnWriteKeeps,
         Self::SilentReconnect,
         Self::GapUntold,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::model::{CacheId, Freshness, Moment, Token};
+use crate::model::{CacheId, Evidence, Freshness, Moment, Source, Token};
 
 use super::entry::{Entry, NearHit, Removal};
 use super::lease::Lease;
@@ -13,6 +13,32 @@ use super::store::{Near, Want};
 pub const UNVERIFIED_FOR: Duration = Duration::from_secs(30);
 
 impl<F: Clone> Near<F> {
+    /// What may be said of an answer of the master of that generation, which was asked at `sent`.
+    ///
+    /// FRESH if a majority stood behind that master no longer ago than the bound: no later master can have acknowledged
+    /// a write before that. Not in the quarantine after a change of history: old values that lost writes have brought
+    /// back are still being removed.
+    pub fn evidence(
+        &self,
+        generation: u64,
+        sent: Moment,
+        bound: Duration,
+        now: Moment,
+    ) -> Evidence {
+        let (proof, majority) = self.read_proof(generation, sent);
+        let quarantined = self.standing().quarantine > now;
+        let freshness = if !quarantined && now.since(majority) <= bound {
+            Freshness::Fresh
+        } else {
+            Freshness::Unverified
+        };
+        Evidence {
+            source: Source::Master,
+            freshness,
+            age_bound: now.since(proof),
+        }
+    }
+
     /// The copy of a key, if it is provably fresh enough.
     pub fn fresh(&self, key: &[u8], owner: &CacheId, want: Want, now: Moment) -> Option<NearHit> {
         self.current(key, owner, now, |lease, entry, generation| {
@@ -63,10 +89,7 @@ impl<F: Clone> Near<F> {
         }
         let current =
             entry.generation == standing.generation || breaks(self.broken, Mutant::KeepOnReconnect);
-        let stamped = entry
-            .stamp
-            .as_ref()
-            .is_none_or(|(slot, mark)| slot.is(standing.generation, *mark));
+        let stamped = entry.is_stamped(standing.generation);
         if !current || !stamped || self.is_flushed(entry.number) {
             return None;
         }
@@ -98,11 +121,7 @@ impl<F: Clone> Near<F> {
             return None;
         }
         let age = now.since(proof?);
-        let stamped = entry
-            .stamp
-            .as_ref()
-            .is_none_or(|(slot, mark)| slot.was(*mark));
-        (stamped && age <= max_age).then(|| hit(entry, Freshness::Stale, age, now))
+        (entry.was_stamped() && age <= max_age).then(|| hit(entry, Freshness::Stale, age, now))
     }
 }
 

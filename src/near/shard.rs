@@ -18,9 +18,13 @@ use quick_cache::{DefaultHashBuilder, Lifecycle, Weighter};
 use crate::model::{CacheId, Moment};
 
 use super::entry::{Entry, Removal};
+use super::stamp::Pushes;
 
 /// What an entry weighs beyond key and value: owner, version, times, stamp and the slots of the map.
-pub(super) const OVERHEAD: u64 = 240;
+pub(super) const OVERHEAD: u64 = 264;
+
+/// What each of its groups weighs.
+const GROUP: u64 = 32;
 
 /// Entries that left, by reason.
 #[derive(Debug, Default)]
@@ -46,7 +50,7 @@ impl Weighter<Bytes, Entry> for ByWeight {
 }
 
 pub(super) fn weight(key: &Bytes, entry: &Entry) -> u64 {
-    OVERHEAD + (key.len() + entry.found.len()) as u64
+    OVERHEAD + GROUP * entry.members.len() as u64 + (key.len() + entry.found.len()) as u64
 }
 
 #[derive(Debug, Clone)]
@@ -67,8 +71,8 @@ pub(super) struct Flight<F> {
     pub(super) generation: u64,
     pub(super) owner: CacheId,
     pub(super) began: Moment,
-    /// How many pushes the stamp of its cache had had by then.
-    pub(super) pushes: u64,
+    /// How many pushes the stamps of its cache and of the groups there had had by then.
+    pub(super) pushes: Pushes,
     pub(super) handle: F,
 }
 

@@ -14,13 +14,13 @@ use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
 use quick_cache::DefaultHashBuilder;
 
-use crate::model::{CacheId, Lineage, Moment, Token};
+use crate::model::{CacheId, GroupName, Lineage, Moment, Token};
 
 use super::entry::{Entry, Fill, Found, Held, ReadBack, Removal};
 use super::lease::{Beat, Lease, Majority, Standing};
 use super::mutant::{Mutant, breaks};
 use super::shard::{Flight, Removals, Shard, weight};
-use super::stamp::{Slot, Stamps};
+use super::stamp::{Pushes, Slot, Stamped, Stamps};
 
 /// Parts with a lock each. Few, because an entry may weigh at most half a part.
 const SHARDS: usize = 8;
@@ -154,12 +154,23 @@ impl<F: Clone> Near<F> {
         self.stamps.slot(stamp_key, cache)
     }
 
-    /// Whether there are caches whose stamps are not remembered.
+    /// The place of the stamp of a group of a cache that has one; `None` when there are too many groups, whose entries
+    /// are then not kept.
+    pub fn group(
+        &self,
+        stamp_key: &Bytes,
+        cache: &Arc<Slot>,
+        group: &GroupName,
+    ) -> Option<Arc<Slot>> {
+        self.stamps.group(stamp_key, cache, group)
+    }
+
+    /// Whether there are caches or groups whose stamps are not remembered.
     pub fn has_unknown_stamps(&self) -> bool {
         self.stamps.refused()
     }
 
-    /// The stamps of every cache.
+    /// Every stamp that has a place.
     pub fn slots(&self) -> Vec<Arc<Slot>> {
         self.stamps.all()
     }
@@ -168,8 +179,8 @@ impl<F: Clone> Near<F> {
     ///
     /// The token is registered here, before the caller looks for a session and sends anything: step 1 of the proof.
     /// A read that a push has overtaken has lost its token and is not joined, nor is one that began before the last
-    /// push for the stamp of its cache: whoever comes after an invalidation, or a clear, does not get what was read
-    /// before it.
+    /// push for the stamp of its cache or of any group there: whoever comes after an invalidation, a clear or a flush
+    /// does not get what was read before it.
     pub fn begin(
         &self,
         (key, owner, slot): (&Bytes, &CacheId, Option<&Arc<Slot>>),
@@ -179,7 +190,7 @@ impl<F: Clone> Near<F> {
     ) -> Begin<F> {
         let standing = self.lease.read().standing();
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let pushes = slot.map_or(0, |slot| slot.pushes());
+        let pushes = slot.map_or_else(Pushes::default, |slot| slot.all_pushes());
         let mut shard = self.shard(key).lock();
         let good = shard.flights.get(key).filter(|flight| {
             standing.live
@@ -215,7 +226,7 @@ impl<F: Clone> Near<F> {
             key: key.clone(),
             owner: owner.clone(),
             slot: slot.cloned(),
-            pushes,
+            pushes: pushes.clears,
             number,
             generation: standing.generation,
             held,
@@ -267,6 +278,7 @@ impl<F: Clone> Near<F> {
             filled: read.sent,
             expires: read.ttl.map(|ttl| sent + ttl),
             stamp: fill.slot.map(|slot| (slot, read.mark)),
+            members: read.members.clone().unwrap_or_default(),
         };
         let mut shard = self.shard(&fill.key).lock();
         let live = match shard.flights.get(&fill.key) {
@@ -279,7 +291,7 @@ impl<F: Clone> Near<F> {
         let live = live && (same || breaks(self.broken, Mutant::OldGenerationFill));
         if !live {
             self.rejected.fetch_add(1, Ordering::Relaxed);
-        } else if shard.fits(weight(&fill.key, &entry)) {
+        } else if read.members.is_some() && shard.fits(weight(&fill.key, &entry)) {
             shard.insert(fill.key, entry);
         } else {
             // A smaller value that was there is not the value any more.
@@ -300,13 +312,18 @@ impl<F: Clone> Near<F> {
         }
     }
 
-    /// The server says that a key changed; tells which cache was cleared, if it was the key of a stamp.
-    pub fn invalidate(&self, key: &[u8]) -> Option<CacheId> {
-        if let Some(slot) = self.stamps.find(key) {
-            if !breaks(self.broken, Mutant::StampPushIgnored) {
-                slot.forget();
-            }
-            return Some(slot.cache().clone());
+    /// The server says that a key changed; tells what was cleared or flushed, if it was the key of a stamp.
+    pub fn invalidate(&self, key: &[u8]) -> Option<Stamped> {
+        let heard = |slot: &Slot| {
+            let ignored = if slot.is_group() {
+                Mutant::GroupPushIgnored
+            } else {
+                Mutant::StampPushIgnored
+            };
+            !breaks(self.broken, ignored)
+        };
+        if let Some(stamped) = self.stamps.pushed(key, heard) {
+            return Some(stamped);
         }
         let mut shard = self.shard(key).lock();
         if breaks(self.broken, Mutant::RetainTokens) {
@@ -327,6 +344,17 @@ impl<F: Clone> Near<F> {
     /// This vedetta cleared, or may have cleared, a cache.
     pub fn cleared(&self, slot: &Slot) {
         slot.forget();
+    }
+
+    /// This vedetta flushed, or may have flushed, groups of that cache whose stamps have these keys.
+    pub fn flushed(&self, cache: &Slot, stamp_keys: &[Bytes]) {
+        for key in stamp_keys {
+            if let Some(slot) = self.stamps.find(key) {
+                slot.forget();
+            }
+        }
+        // Also where no group is known yet: a read on its way may be of a member.
+        cache.flushed();
     }
 
     /// The server says that everything is gone. In one step: entries and tokens so far are below the floor.

@@ -135,6 +135,9 @@ pub fn read_answer(
         return Err(nonsense("address"));
     };
     let port: u16 = port.parse().map_err(|_| nonsense("port"))?;
+    if host.is_empty() || port == 0 {
+        return Err(nonsense("address"));
+    }
     let epoch = master
         .get("config-epoch")
         .and_then(|epoch| epoch.parse().ok())
@@ -153,7 +156,10 @@ pub fn read_answer(
         },
         flags: read_flags(flags),
         described,
-        sentinels: field("num-other-sentinels").parse().unwrap_or(0) + 1,
+        sentinels: field("num-other-sentinels")
+            .parse()
+            .unwrap_or(0_usize)
+            .saturating_add(1),
         replicas: field("num-slaves").parse().unwrap_or(0),
         rules: read_rules(&field),
         run_id: Some(field("runid"))
@@ -268,6 +274,8 @@ mod tests {
         for (address, master) in [
             (vec!["h".to_owned()], &whole),
             (vec!["h".to_owned(), "p".to_owned()], &whole),
+            (vec!["h".to_owned(), "0".to_owned()], &whole),
+            (vec![String::new(), "1".to_owned()], &whole),
             (vec!["h".to_owned(), "1".to_owned()], &HashMap::new()),
         ] {
             let fault = read_answer(
@@ -280,6 +288,19 @@ mod tests {
             .expect_err("nonsense");
             assert_eq!(fault.cause, Cause::SentinelsUnreachable);
         }
+    }
+
+    #[test]
+    fn a_number_that_is_none_panics_nobody() {
+        let most = usize::MAX.to_string();
+        let address = ["h".to_owned(), "1".to_owned()];
+        let fields = fields(&[
+            ("config-epoch", "1"),
+            ("num-other-sentinels", most.as_str()),
+        ]);
+        let start = Moment::START;
+        let answer = read_answer(&"id".into(), "mymaster", Some(&address), &fields, start);
+        assert_eq!(answer.map(|answer| answer.sentinels), Ok(usize::MAX));
     }
 
     #[test]

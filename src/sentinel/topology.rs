@@ -210,9 +210,11 @@ impl Topology {
         self.describing().find_map(|answer| answer.run_id.clone())
     }
 
-    /// How the Sentinels watch the master, as one of them tells it.
+    /// How the Sentinels watch the master, as the one tells it that finds it down the soonest: `SENTINEL SET` reaches
+    /// only whom it is sent to.
     pub fn watch_rules(&self) -> Option<WatchRules> {
-        self.answers().find_map(|answer| answer.rules)
+        let rules = self.answers().filter_map(|answer| answer.rules);
+        rules.min_by_key(|rules| rules.down_after)
     }
 
     /// Every Sentinel's view: those that are configured, in that order, and then those that were discovered.

@@ -36,6 +36,8 @@ pub enum Operation {
     Heartbeat,
     /// A session is being opened.
     Greeting,
+    /// Groups joined or flushed.
+    Group,
     /// A counter changed.
     Increment,
     /// A list changed.
@@ -48,11 +50,17 @@ pub enum Operation {
     Survey,
     /// The canary is read, written, or looked for losses with.
     Canary,
+    /// HTTP sessions.
+    Session,
+    /// A message appended.
+    Publish,
+    /// Messages read.
+    Log,
 }
 
 impl Operation {
-    /// Every operation, for registering metrics.
-    pub const ALL: [Self; 15] = [
+    /// Every operation, in the order of their numbers: metrics are registered and found by it.
+    pub const ALL: [Self; 19] = [
         Self::Get,
         Self::Put,
         Self::Evict,
@@ -62,12 +70,16 @@ impl Operation {
         Self::List,
         Self::Heartbeat,
         Self::Greeting,
-        Self::Canary,
+        Self::Group,
         Self::Increment,
         Self::ListEdit,
         Self::Reconcile,
         Self::Wait,
         Self::Survey,
+        Self::Canary,
+        Self::Session,
+        Self::Publish,
+        Self::Log,
     ];
 
     /// The label.
@@ -83,11 +95,15 @@ impl Operation {
             Self::Heartbeat => "heartbeat",
             Self::Greeting => "greeting",
             Self::Canary => "canary",
+            Self::Group => "group",
             Self::Increment => "increment",
             Self::ListEdit => "list_edit",
             Self::Reconcile => "reconcile",
             Self::Wait => "wait",
             Self::Survey => "survey",
+            Self::Session => "session",
+            Self::Publish => "publish",
+            Self::Log => "log",
         }
     }
 }
@@ -314,5 +330,19 @@ impl Reply {
             Value::ServerError(error) => Self::Failed(error::classify(&error.into(), effect)),
             other => Self::Failed(error::unexpected(&other, effect)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_operation_is_where_its_number_says() {
+        let numbers = Operation::ALL.map(|operation| operation as usize);
+        assert!(
+            numbers.into_iter().eq(0..Operation::ALL.len()),
+            "{numbers:?}"
+        );
     }
 }

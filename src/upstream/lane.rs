@@ -52,6 +52,9 @@ pub struct Lane(watch::Receiver<State>);
 
 impl Lane {
     /// Whether time alone may bring a session back: what a person must mend is not waited for.
+    ///
+    /// A name that does not resolve while its pod is replaced, and a node that is frozen, so that its kernel accepts
+    /// links on which nobody speaks TLS, look like mistakes of a person and pass by themselves.
     pub const fn passes(cause: Cause) -> bool {
         matches!(
             cause,
@@ -63,6 +66,8 @@ impl Lane {
                 | Cause::LineageChanged
                 | Cause::SentinelsUnreachable
                 | Cause::NoMajority
+                | Cause::AddressNotResolvable
+                | Cause::TlsFailed
         )
     }
 

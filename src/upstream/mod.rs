@@ -8,6 +8,7 @@
 
 mod alarm;
 mod batch;
+mod copies;
 mod ending;
 mod error;
 mod greeting;
@@ -23,6 +24,7 @@ mod traffic;
 
 pub use alarm::Alarm;
 pub use batch::{Batch, Effect, Operation, Reply, Script};
+pub use copies::Witnesses;
 pub use lane::{Lane, LaneWriter, lane};
 pub use metrics::Metrics;
 pub use session::{Ended, Session, SessionSettings};

@@ -35,7 +35,7 @@ fn commands_answer_on_standard_output_and_by_exit_code() {
     let socket = format!("unix:{}", server.socket().display());
     let tcp = format!("http://{}", server.api());
     for address in [&socket, &tcp] {
-        let steps: [(&[&str], i32, &str); 16] = [
+        let steps: [(&[&str], i32, &str); 20] = [
             (&["put", "c", "k", "v", "--ttl", "30s"], 0, ""),
             (&["get", "c", "k"], 0, "v"),
             (&["put", "c", "k", "w", "--if-absent"], 1, ""),
@@ -44,7 +44,11 @@ fn commands_answer_on_standard_output_and_by_exit_code() {
             (&["get", "c", "n"], 0, ""),
             (&["--tenant", "t", "get", "c", "k"], 1, ""),
             (&["get", "a::b", "k"], 4, ""),
-            (&["put", "c", "k", "v", "--group", "g"], 4, ""),
+            (&["put", "c", "g1", "v", "--group", "g"], 0, ""),
+            (&["get", "c", "g1"], 0, "v"),
+            (&["flush-group", "c", "g", "h"], 0, ""),
+            (&["get", "c", "g1"], 1, ""),
+            (&["put", "c", "k", "v", "--group", ""], 4, ""),
             (&["evict", "c", "k", "missing"], 0, ""),
             (&["evict", "c", "k"], 1, ""),
             (&["put", "c", "k2", "v"], 0, ""),

@@ -3,6 +3,8 @@
 //! Not here: the table of behaviour, which has a client of its own that knows no generated code.
 
 pub(crate) mod callers;
+mod groups;
+mod sessions;
 pub(crate) mod timed;
 
 use std::net::SocketAddr;

@@ -16,7 +16,7 @@ use vedetta::proto::v1::cache_client::CacheClient;
 use vedetta::proto::v1::durability::{All, Level};
 
 use crate::client::{Client, callers};
-use crate::support::{SentinelSet, Vedetta, wait};
+use crate::support::{Redis, RedisOptions, SentinelSet, Vedetta, wait};
 use crate::switchover::{Kind, heal, strike};
 
 const CALLERS: usize = 8;
@@ -206,5 +206,37 @@ fn judge(client: &Client, failovers: usize, tallies: Vec<(How, Arc<Tally>)>) {
         if how.to_all {
             assert!(counter >= applied, "ALL was acknowledged and lost");
         }
+    }
+}
+
+/// A master begins another history when its first replica attaches, and has lost nothing then. What this vedetta has
+/// put is compared with what is there; what it has counted since is not the rest of something that was lost.
+#[test]
+fn a_counter_that_began_with_a_put_outlives_its_history() {
+    let redis = Redis::start(&RedisOptions::default());
+    let address = redis.address().to_string();
+    let environment = [
+        ("REDIS_ADDRESS", address.as_str()),
+        ("VEDETTA_CACHES", "raw:raw"),
+    ];
+    let vedetta = Vedetta::start(&[], &environment);
+    let client = Client::connect(vedetta.api());
+    for cache in ["framed", "raw"] {
+        assert_eq!(client.put(cache, "n", "100"), Ok(()));
+        assert_eq!(client.increment(cache, "n", None), Ok(101));
+    }
+    let sessions = vedetta.count("vedetta_redis_sessions_total");
+    let _replica = Redis::start(&RedisOptions {
+        replica_of: Some(redis.address()),
+        ..RedisOptions::default()
+    });
+    wait::until("a session of the other history", DEADLINE, || match vedetta
+        .count("vedetta_redis_sessions_total")
+    {
+        count if count > sessions => Ok(()),
+        count => Err(format!("{count} sessions")),
+    });
+    for cache in ["framed", "raw"] {
+        assert_eq!(client.text(cache, "n").as_deref(), Some("101"), "{cache}");
     }
 }

@@ -1,5 +1,6 @@
 //! Wrong passwords, wrong names, wrong ports: vedetta starts, says what is wrong once, and recovers by itself.
 
+use std::net::SocketAddr;
 use std::process::Command;
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use tonic::Code;
 
 use crate::client::{Client, Failure};
 use crate::support::{
-    Redis, RedisOptions, SentinelOptions, SentinelSet, Vedetta, free_address, wait,
+    Redis, RedisOptions, SentinelOptions, SentinelSet, Vedetta, free_address, http_get, wait,
 };
 
 const RECOVERED_WITHIN: Duration = Duration::from_secs(20);
@@ -15,7 +16,9 @@ const RECOVERED_WITHIN: Duration = Duration::from_secs(20);
 /// Starts with these variables and waits until calls are refused for that reason.
 fn refused(environment: &[(&str, &str)], reason: &str) -> (Vedetta, Client) {
     let vedetta = Vedetta::start(&[], environment);
-    let client = Client::connect(vedetta.api());
+    let mut client = Client::connect(vedetta.api());
+    // A call waits for as long as it may.
+    let patience = std::mem::replace(&mut client.timeout, Duration::from_secs(2));
     wait::until(
         &format!("calls are refused with {reason}"),
         RECOVERED_WITHIN,
@@ -30,6 +33,7 @@ fn refused(environment: &[(&str, &str)], reason: &str) -> (Vedetta, Client) {
         },
     );
     assert_eq!(client.get("c", "k").expect_err("reads too").reason, reason);
+    client.timeout = patience;
     (vedetta, client)
 }
 
@@ -267,7 +271,8 @@ fn a_name_that_resolves_later() {
         .env("VEDETTA_ADMIN_LISTEN", admin.to_string())
         .spawn()
         .expect("unshare, of the package util-linux");
-    let client = Client::connect(api);
+    let mut client = Client::connect(api);
+    client.timeout = Duration::from_secs(2);
     wait::until(
         "the name does not resolve",
         RECOVERED_WITHIN,
@@ -276,14 +281,20 @@ fn a_name_that_resolves_later() {
             other => Err(format!("{other:?}")),
         },
     );
+    // As while the pod behind the name is replaced: there is time left, so the call waits.
+    let waiting = std::thread::spawn(move || Client::connect(api).put("c", "k", "v"));
+    let waits = wait::try_until(RECOVERED_WITHIN, || waits(admin));
     // Into the same file, because the mount is on the file and not on its name.
     std::fs::write(&hosts, "127.0.0.1 localhost redis.invalid\n").expect("hosts");
-    let recovered = wait::try_until(RECOVERED_WITHIN, || {
-        client
-            .put("c", "k", "v")
-            .map_err(|failure| format!("{failure:?}"))
-    });
+    let recovered = waiting.join();
     process.kill().expect("kill");
     process.wait().expect("end");
-    recovered.expect("recovery");
+    waits.expect("a call that waits");
+    assert_eq!(recovered.expect("a caller"), Ok(()));
+}
+
+fn waits(admin: SocketAddr) -> Result<(), String> {
+    let (_, metrics) = http_get(admin, "/metrics").map_err(|error| error.to_string())?;
+    let waits = metrics.contains("\nvedetta_waiting_calls 1\n");
+    waits.then_some(()).ok_or_else(|| "nobody waits".to_owned())
 }

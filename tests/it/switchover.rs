@@ -191,4 +191,5 @@ fn without_the_fence_a_manual_failover_loses_writes() {
     }
     println!("fence.mode = off:");
     table.print(rounds());
+    println!("{}", crate::cli::report(&vedetta));
 }

@@ -48,7 +48,9 @@ fn serves(vedetta: &Vedetta) -> Client {
 }
 
 fn refused(vedetta: &Vedetta) {
-    let client = Client::connect(vedetta.api());
+    let mut client = Client::connect(vedetta.api());
+    // A call waits for as long as it may.
+    client.timeout = Duration::from_secs(2);
     wait::until("calls are refused for TLS", WITHIN, || {
         match client.put("raw", "k", "v") {
             Err(failure) if failure.code == Code::Unavailable && failure.reason == "TLS_FAILED" => {
@@ -256,4 +258,35 @@ fn files_that_cannot_be_used_are_named_at_the_start() {
     for path in [&one.cert, &one.key, &other.cert, &other.key] {
         assert!(output.contains(text(path)), "{output}");
     }
+}
+
+/// Its kernel goes on to accept connections on which nobody speaks TLS. Whatever that looks like, it passes.
+#[test]
+fn a_node_that_freezes_is_waited_for() {
+    let authority = Authority::new();
+    let (mut redis, address) = redis(authority.server(&["127.0.0.1"], false));
+    let vedetta = Vedetta::start(
+        &[],
+        &[
+            ("VEDETTA_REDIS_ADDRESS", &address),
+            ("VEDETTA_REDIS_TLS_CA_FILE", text(&authority.file())),
+            RAW,
+        ],
+    );
+    serves(&vedetta);
+    let failed = || vedetta.count("vedetta_redis_errors_total{kind=\"tls_failed\"}");
+    let before = failed();
+    redis.pause();
+    let api = vedetta.api();
+    let waiting = std::thread::spawn(move || Client::connect(api).put("raw", "k", "w"));
+    // By the second one the first one has been told to whoever waits.
+    wait::until("two dials that found nobody", WITHIN, || match failed() {
+        count if count >= before + 2 => Ok(()),
+        count => Err(format!("{count} of them")),
+    });
+    wait::until("the call waits", WITHIN, || {
+        vedetta.metric("vedetta_waiting_calls 1")
+    });
+    redis.resume();
+    assert_eq!(waiting.join().expect("a caller"), Ok(()));
 }

@@ -80,6 +80,7 @@ async fn whoever_comes_after_an_invalidation_does_not_join_the_read_before_it() 
         tenant: spot.address.cache.tenant.clone(),
         caches: Vec::new(),
         keys: Vec::new(),
+        groups: Vec::new(),
     };
     let mut subscription = sidecar.hub.subscribe(scope, None).expect("a seat");
     let mut crowd = JoinSet::new();

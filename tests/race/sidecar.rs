@@ -26,13 +26,13 @@ use vedetta::drain::Tasks;
 use vedetta::failover::{self, Bounds, Following, Phase, Status};
 use vedetta::invalidation::{self, Directory, Hub, HubLimits, Intake};
 use vedetta::model::{
-    Condition, Consistency, Endpoint, Expiry, Fault, Freshness, Lookup, Master, Moment, Source,
-    Token, Value,
+    Condition, Consistency, Endpoint, Expiry, Fault, Freshness, Groups, Lookup, Master, Moment,
+    Source, Token, Value,
 };
 use vedetta::near::{Capacity, Near};
 use vedetta::sentinel::{self, Election, Hints, WatchSettings};
 use vedetta::telemetry::Registry;
-use vedetta::upstream::{self, Alarm, SessionSettings, Tracker};
+use vedetta::upstream::{self, Alarm, SessionSettings, Tracker, Witnesses};
 
 use crate::field::{Home, Spot};
 use crate::side::{From, Seen, Side};
@@ -122,7 +122,8 @@ impl Sidecar {
         let writing = Writing {
             passage,
             journal,
-            settings: settings.clone(),
+            witnesses: Witnesses::start(&settings, &tasks),
+            prefix: settings.redis.prefix.clone(),
         };
         let store =
             registry.register(|| Remote::new(writing, cache_rules(), coherence, tasks.clone()));
@@ -192,6 +193,7 @@ impl Sidecar {
             value: Value::Data(value),
             expiry,
             condition: Condition::None,
+            groups: Groups::default(),
         };
         let written = self.cache.put(in_time(), &spot.address.cache, put).await?;
         Ok(written.token)

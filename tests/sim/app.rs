@@ -129,7 +129,9 @@ impl App {
                     self.tokens.remove(&name);
                 }
             }
-            Event::Cleared(_) | Event::Discontinuity(_) => self.drop_everything(),
+            Event::Cleared(_) | Event::GroupsFlushed { .. } | Event::Discontinuity(_) => {
+                self.drop_everything();
+            }
             Event::FailoverStarted | Event::FailoverFinished { .. } | Event::DataLoss(_) => {}
         }
     }
@@ -207,5 +209,6 @@ fn scope() -> Scope {
         tenant: Tenant::primary(),
         caches: Vec::new(),
         keys: Vec::new(),
+        groups: Vec::new(),
     }
 }

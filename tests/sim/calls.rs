@@ -8,14 +8,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::model::{Moment, Value, Version};
-use crate::near::{Begin, Fill, Found, Mutant, ReadBack, Slot, Want};
+use crate::invalidation::Event;
+use crate::model::{GroupName, Moment, Value, Version};
+use crate::near::{Begin, Fill, Found, Mark, Mutant, ReadBack, Slot, Want};
 
 use super::app::App;
-use super::node::STAMP;
+use super::node::{GROUP, STAMP, is_member};
 use super::oracle::{Change, Seen};
 use super::sidecar::{Sidecar, cache, key, redis_key};
-use super::world::{BOUND, Frame, World};
+use super::world::{BOUND, Frame, KEYS, World};
 
 /// Whoever waits for a read.
 pub(super) struct Reader {
@@ -28,6 +29,29 @@ pub(super) struct Reader {
 /// A stamp as the near cache knows it.
 fn mark(stamp: Option<u8>) -> Option<[u8; 17]> {
     stamp.map(|stamp| [stamp; 17])
+}
+
+fn group() -> GroupName {
+    GroupName::new("g").expect("group")
+}
+
+/// A read whose answer has arrived.
+struct Landing {
+    name: String,
+    fill: Option<Fill>,
+    flight: u64,
+    read: ReadBack,
+    lineage: u64,
+}
+
+impl Landing {
+    fn judged(&mut self, slot: &Arc<Slot>, member: Mark, current: Mark) {
+        if member == current {
+            self.read.members = Some(vec![(slot.clone(), member)]);
+        } else {
+            (self.read.found, self.read.ttl) = (Found::Absent, None);
+        }
+    }
 }
 
 fn found(id: Option<u64>) -> Found {
@@ -134,22 +158,80 @@ impl Sidecar {
                     .and_then(|live| live.expires)
                     .map(|at| at.since(now));
                 let reply = move |world: &mut World| {
+                    let member = live.as_ref().and_then(|live| live.group);
                     let read = ReadBack {
                         found: found(live.map(|live| live.id)),
                         mark: mark(stamp),
+                        members: Some(Vec::new()),
                         ttl,
                         sent,
                         received: world.now,
                         generation,
                     };
-                    let delay = world.delay();
-                    world.after(delay, move |world| {
-                        Self::land(world, id, &name, fill, flight, &read, lineage)
-                    });
+                    let landing = Landing {
+                        name,
+                        fill,
+                        flight,
+                        read,
+                        lineage,
+                    };
+                    Self::judge(world, id, connection, landing, member);
                 };
                 world.emit(connection, Frame::Reply(Box::new(reply)));
             });
         });
+    }
+
+    /// A member of the group is judged by its stamp, known or read now.
+    fn judge(
+        world: &mut World,
+        id: usize,
+        connection: usize,
+        mut landing: Landing,
+        member: Option<u8>,
+    ) {
+        let slot = world.sidecars[id].group_slot();
+        let (Some(member), Some(slot)) = (member, slot) else {
+            return Self::touch_down(world, id, landing);
+        };
+        let generation = landing.read.generation;
+        if let Some(known) = slot.known_in(generation) {
+            landing.judged(&slot, mark(Some(member)), known);
+            return Self::touch_down(world, id, landing);
+        }
+        let pushes = slot.pushes();
+        world.send(connection, move |world| {
+            let node = world.connections[&connection].node;
+            let held = mark(world.nodes[node].read_group(connection));
+            let reply = move |world: &mut World| {
+                slot.learn(generation, held, pushes);
+                landing.judged(&slot, mark(Some(member)), held);
+                Self::touch_down(world, id, landing);
+            };
+            world.emit(connection, Frame::Reply(Box::new(reply)));
+        });
+    }
+
+    fn touch_down(world: &mut World, id: usize, landing: Landing) {
+        let delay = world.delay();
+        world.after(delay, move |world| {
+            let Landing {
+                name,
+                fill,
+                flight,
+                read,
+                lineage,
+            } = landing;
+            Self::land(world, id, &name, fill, flight, &read, lineage);
+        });
+    }
+
+    fn group_slot(&self) -> Option<Arc<Slot>> {
+        let of = self
+            .near
+            .slot(&Bytes::from_static(STAMP.as_bytes()), &cache())?;
+        self.near
+            .group(&Bytes::from_static(GROUP.as_bytes()), &of, &group())
     }
 
     fn land(
@@ -274,11 +356,19 @@ impl Sidecar {
             let reply = move |world: &mut World| {
                 let at = &mut world.sidecars[id];
                 at.forget(&told, &entry);
-                if told == Change::Clear {
-                    at.hub.record(crate::invalidation::Event::Cleared(cache()));
-                } else {
-                    at.hub.invalidated(cache(), vec![key(&name)]);
-                    at.own.insert(name, number);
+                match told {
+                    Change::Clear => at.hub.record(Event::Cleared(cache())),
+                    Change::FlushGroup => {
+                        let (cache, groups) = (cache(), vec![group()]);
+                        at.hub.record(Event::GroupsFlushed { cache, groups });
+                        let names = (0..KEYS).map(|key| format!("k{key}"));
+                        let members = names.filter(|name| is_member(name));
+                        at.own.extend(members.map(|name| (name, number)));
+                    }
+                    _ => {
+                        at.hub.invalidated(cache(), vec![key(&name)]);
+                        at.own.insert(name, number);
+                    }
                 }
                 let now = world.now;
                 world.oracle.acknowledged(number, now);
@@ -288,15 +378,16 @@ impl Sidecar {
     }
 
     fn forget(&self, change: &Change, entry: &str) {
-        if *change == Change::Clear {
-            if let Some(slot) = self
-                .near
-                .slot(&Bytes::from_static(STAMP.as_bytes()), &cache())
-            {
-                self.near.cleared(&slot);
+        let slot = self
+            .near
+            .slot(&Bytes::from_static(STAMP.as_bytes()), &cache());
+        match (change, slot) {
+            (Change::Clear, Some(slot)) => self.near.cleared(&slot),
+            (Change::FlushGroup, Some(slot)) => {
+                let stamp = Bytes::from_static(GROUP.as_bytes());
+                self.near.flushed(&slot, &[stamp]);
             }
-        } else {
-            self.near.wrote(entry.as_bytes());
+            _ => self.near.wrote(entry.as_bytes()),
         }
     }
 }

@@ -40,6 +40,7 @@ fn operation(world: &mut World) {
         }
         83..85 => Sidecar::write(world, id, &name, Change::Remove(redis(&name)), None),
         85 => Sidecar::write(world, id, &name, Change::Clear, None),
+        86..88 => Sidecar::write(world, id, &name, Change::FlushGroup, None),
         _ => foreign(world, &name),
     }
 }

@@ -1,4 +1,4 @@
-//! A Redis, as far as the protocol sees it: entries, one stamp, expiry, tracking in default mode, turns of an event
+//! A Redis, as far as the protocol sees it: entries, the stamps of one cache and of one group in it, expiry, tracking in default mode, turns of an event
 //! loop.
 //!
 //! A command executes at once. The pushes that a write causes join the streams at the end of its turn; so does the
@@ -13,6 +13,12 @@ use super::oracle::Change;
 use super::world::{Action, Frame, World};
 
 pub(super) const STAMP: &str = "s";
+pub(super) const GROUP: &str = "g";
+
+/// Whether entries of that key are in the group.
+pub(super) fn is_member(key: &str) -> bool {
+    key.ends_with(['0', '2', '4', '6', '8'])
+}
 
 /// What a Sentinel says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +31,8 @@ pub(super) struct View {
 pub(super) struct Stored {
     pub(super) id: u64,
     pub(super) stamp: u8,
+    /// The stamp that the group had, if it is in the group.
+    pub(super) group: Option<u8>,
     pub(super) expires: Option<Moment>,
 }
 
@@ -33,6 +41,8 @@ pub(super) struct Data {
     pub(super) entries: BTreeMap<String, Stored>,
     /// `None`: lost, hence every entry is dead.
     pub(super) stamp: Option<u8>,
+    /// `None`: lost, hence every member is dead.
+    pub(super) group: Option<u8>,
     pub(super) offset: u64,
 }
 
@@ -55,6 +65,7 @@ impl Node {
         let data = Data {
             entries: BTreeMap::new(),
             stamp: None,
+            group: None,
             offset: 1,
         };
         Self {
@@ -74,22 +85,36 @@ impl Node {
         Lineage::new(0, &format!("history {}", self.lineage))
     }
 
-    /// The live entry, and the stamp, both tracked for the connection that reads.
+    /// The entry, unless its cache was cleared since, and the stamp, both tracked for the connection that reads. Whether
+    /// its group was flushed is for the reader to judge.
     pub(super) fn read(
         &mut self,
         key: &str,
         connection: usize,
         now: Moment,
     ) -> (Option<Stored>, Option<u8>) {
-        let live = self.live(key, now);
+        let held = self.held(key, now);
         if let Some(tracked) = self.tracked.get_mut(&connection) {
             tracked.insert(key.to_owned());
             tracked.insert(STAMP.to_owned());
         }
-        (live, self.data.stamp)
+        (held, self.data.stamp)
+    }
+
+    /// The stamp of the group, tracked likewise.
+    pub(super) fn read_group(&mut self, connection: usize) -> Option<u8> {
+        if let Some(tracked) = self.tracked.get_mut(&connection) {
+            tracked.insert(GROUP.to_owned());
+        }
+        self.data.group
     }
 
     pub(super) fn live(&self, key: &str, now: Moment) -> Option<Stored> {
+        self.held(key, now)
+            .filter(|entry| entry.group.is_none() || entry.group == self.data.group)
+    }
+
+    fn held(&self, key: &str, now: Moment) -> Option<Stored> {
         self.data
             .entries
             .get(key)
@@ -127,7 +152,13 @@ impl World {
                         stamp
                     }
                 };
-                let stored = Stored { id, stamp, expires };
+                let group = is_member(key).then(|| self.group_stamp(node));
+                let stored = Stored {
+                    id,
+                    stamp,
+                    group,
+                    expires,
+                };
                 self.nodes[node].data.entries.insert(key.clone(), stored);
                 self.touched(node, &key.clone());
             }
@@ -141,9 +172,14 @@ impl World {
                 at.data.stamp = Some(stamp);
                 self.touched(node, STAMP);
             }
+            Change::FlushGroup => {
+                at.data.group = Some(at.fresh_stamp());
+                self.touched(node, GROUP);
+            }
             Change::Flush => {
                 at.data.entries.clear();
                 at.data.stamp = None;
+                at.data.group = None;
                 let everybody: Vec<usize> = at.tracked.keys().copied().collect();
                 for tracked in at.tracked.values_mut() {
                     tracked.clear();
@@ -161,6 +197,18 @@ impl World {
             }
         }
         id
+    }
+
+    /// The stamp of the group; a lost one is made.
+    fn group_stamp(&mut self, node: usize) -> u8 {
+        let at = &mut self.nodes[node];
+        if let Some(stamp) = at.data.group {
+            return stamp;
+        }
+        let stamp = at.fresh_stamp();
+        at.data.group = Some(stamp);
+        self.touched(node, GROUP);
+        stamp
     }
 
     /// A key changed, or left the tracking table: whoever tracks it is told, once.

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use crate::model::Moment;
 
+use super::node::is_member;
+
 /// More than any run makes.
 const HISTORIES_PER_EPOCH: u64 = 10_000;
 
@@ -21,6 +23,8 @@ pub(super) enum Change {
     Drop(String),
     /// Of the cache, by its stamp.
     Clear,
+    /// Of the group, by its stamp.
+    FlushGroup,
     Flush,
 }
 
@@ -30,6 +34,7 @@ impl Change {
             Self::Put(of) | Self::Remove(of) | Self::Drop(of) => {
                 of.strip_prefix("c::") == Some(key)
             }
+            Self::FlushGroup => is_member(key),
             Self::Clear | Self::Flush => true,
         }
     }

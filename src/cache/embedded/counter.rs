@@ -41,6 +41,8 @@ impl State {
         };
         let sum = base.checked_add(increment.delta).ok_or_else(not_a_number)?;
         let floored = increment.floor.is_some();
+        // A counter stays in its groups.
+        let groups = self.groups(cache, &increment.key, now);
         let put = Put {
             key: increment.key,
             value: Value::Data(sum.to_string().into()),
@@ -49,6 +51,7 @@ impl State {
                 None => increment.initial_expiry,
             },
             condition: Condition::None,
+            groups,
         };
         self.put(cache, put, random, now)?;
         if floored {

@@ -35,6 +35,8 @@ impl State {
         let (version, changed) = match held {
             Some((_, version)) if members == before => (version, false),
             held => {
+                // A list stays in its groups.
+                let groups = self.groups(cache, &edit.key, now);
                 let put = Put {
                     key: edit.key,
                     value: Value::Data(bytes),
@@ -43,6 +45,7 @@ impl State {
                         None => Expiry::CacheDefault,
                     },
                     condition: Condition::None,
+                    groups,
                 };
                 match self.put(cache, put, random, now)? {
                     PutOutcome::Stored(version) => (version, true),

@@ -6,8 +6,10 @@
 
 mod counter;
 mod deadline;
+mod groups;
 mod list;
 mod operation;
+mod pending;
 mod state;
 
 use std::sync::Arc;
@@ -19,8 +21,8 @@ use parking_lot::Mutex;
 use crate::config::CacheRules;
 use crate::invalidation::{Event, Hub};
 use crate::model::{
-    Applied, CacheId, Cause, Consistency, Copies, Durability, Expiry, Fault, Key, Lineage, Lookup,
-    PutOutcome, Tenant, Token, TtlLookup,
+    CacheId, Consistency, Expiry, Fault, GroupName, Groups, Key, Lineage, Lookup, PutOutcome,
+    Tenant, Token, TtlLookup,
 };
 
 use super::store::{
@@ -67,17 +69,7 @@ impl Embedded {
         if !changed.is_empty() {
             self.hub.invalidated(cache.clone(), changed);
         }
-        if let Durability::Copies {
-            copies: Copies::Replicas(1..),
-            ..
-        } = write.durability
-        {
-            return Err(Fault {
-                cause: Cause::AppliedUnreplicated,
-                applied: Applied::Yes,
-                detail: "the embedded store has no replicas".to_owned(),
-            });
-        }
+        write.durability.without_replicas()?;
         Ok(Written {
             answer,
             token: Some(Token {
@@ -273,6 +265,30 @@ impl Store for Embedded {
         let answer = self.state.lock().clear(cache, now());
         self.hub.record(Event::Cleared(cache.clone()));
         self.written(cache, Vec::new(), answer, write)
+    }
+
+    async fn add_to_groups(
+        &self,
+        cache: &CacheId,
+        key: &Key,
+        groups: &Groups,
+        _: Write,
+    ) -> Result<bool, Fault> {
+        self.state.lock().add_to_groups(cache, key, groups, now())
+    }
+
+    async fn flush_groups(
+        &self,
+        cache: &CacheId,
+        groups: &[GroupName],
+        write: Write,
+    ) -> Result<Written<()>, Fault> {
+        self.state.lock().flush_groups(cache, groups, now());
+        self.hub.record(Event::GroupsFlushed {
+            cache: cache.clone(),
+            groups: groups.to_vec(),
+        });
+        self.written(cache, Vec::new(), (), write)
     }
 
     async fn caches(

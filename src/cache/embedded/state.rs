@@ -16,17 +16,21 @@ use quick_cache::{DefaultHashBuilder, Lifecycle, Weighter};
 
 use crate::config::{CacheRules, Encoding};
 use crate::model::{
-    CacheId, Cause, Condition, Evidence, Expiry, Fault, Hit, Key, Lookup, PutOutcome, Tenant,
-    TtlLookup, Value, Version,
+    CacheId, Cause, Condition, Evidence, Expiry, Fault, Groups, Hit, Key, Lookup, PutOutcome,
+    Tenant, TtlLookup, Value, Version,
 };
 
 use super::super::frame;
-use super::super::store::{Edited, IfAbsent, Put};
+use super::super::store::{Edited, IfAbsent, Put, too_many_groups};
 use super::deadline::Deadlines;
 use super::operation::Operations;
+use super::pending::Pending;
 
 /// What an entry weighs beyond its key and value: names, version, times and the slots of the map.
 const OVERHEAD: u64 = 160;
+
+/// What a group of an entry weighs beyond its name.
+const GROUP: u64 = 32;
 
 /// An entry may weigh at most this part of the capacity, so that one value cannot empty the store.
 const LARGEST_PART: u64 = 2;
@@ -57,33 +61,38 @@ pub struct Figures {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Place {
-    cache: CacheId,
-    key: Key,
+pub(super) struct Place {
+    pub(super) cache: CacheId,
+    pub(super) key: Key,
 }
 
 #[derive(Debug, Clone)]
-struct Entry {
-    value: Value,
+pub(super) struct Entry {
+    pub(super) value: Value,
     version: Version,
     expires: Option<Instant>,
+    pub(super) groups: Groups,
 }
 
 #[derive(Debug, Clone)]
-struct ByWeight;
+pub(super) struct ByWeight;
 
 impl Weighter<Place, Entry> for ByWeight {
     fn weight(&self, place: &Place, entry: &Entry) -> u64 {
-        weight(&place.key, &entry.value)
+        weight(&place.key, &entry.value, &entry.groups)
     }
 }
 
-fn weight(key: &Key, value: &Value) -> u64 {
-    OVERHEAD + key.as_bytes().len() as u64 + value.len() as u64
+pub(super) fn weight(key: &Key, value: &Value, groups: &Groups) -> u64 {
+    OVERHEAD
+        + key.as_bytes().len() as u64
+        + value.len() as u64
+        + GROUP * groups.len() as u64
+        + groups.bytes() as u64
 }
 
 #[derive(Debug, Clone, Default)]
-struct Evictions(Arc<AtomicU64>);
+pub(super) struct Evictions(Arc<AtomicU64>);
 
 impl Lifecycle<Place, Entry> for Evictions {
     type RequestState = ();
@@ -93,12 +102,12 @@ impl Lifecycle<Place, Entry> for Evictions {
     }
 }
 
-type Entries = Cache<Place, Entry, ByWeight, DefaultHashBuilder, Evictions>;
+pub(super) type Entries = Cache<Place, Entry, ByWeight, DefaultHashBuilder, Evictions>;
 
 /// The entries and the rules about them.
 #[derive(Debug)]
 pub(super) struct State {
-    entries: Entries,
+    pub(super) entries: Entries,
     used: BTreeSet<CacheId>,
     rules: CacheRules,
     capacity: u64,
@@ -107,6 +116,7 @@ pub(super) struct State {
     pub(super) edits: Operations<Edited>,
     pub(super) floors: BTreeSet<(CacheId, Key)>,
     pub(super) deadlines: Deadlines,
+    pub(super) pending: Pending,
 }
 
 impl State {
@@ -129,6 +139,7 @@ impl State {
             edits: Operations::default(),
             floors: BTreeSet::new(),
             deadlines: Deadlines::default(),
+            pending: Pending::default(),
         }
     }
 
@@ -267,6 +278,7 @@ impl State {
 
     pub(super) fn sweep(&mut self, now: Now) {
         self.entries.retain(|_, entry| is_live(entry, now));
+        self.pending.forget_old(now.clock);
     }
 
     pub(super) fn figures(&self) -> Figures {
@@ -286,16 +298,14 @@ impl State {
         random: u64,
         now: Now,
     ) -> Result<Version, Fault> {
-        let weight = weight(&put.key, &put.value);
-        if weight > self.capacity / LARGEST_PART {
-            return Err(Fault::not_applied(
-                Cause::StoreFull,
-                format!(
-                    "the entry weighs {weight} bytes, more than half of embedded.capacity ({} bytes)",
-                    self.capacity
-                ),
-            ));
-        }
+        self.pending.forget_old(now.clock);
+        let waiting = self.pending.of(cache, &put.key);
+        let groups = put
+            .groups
+            .with(&waiting.groups)
+            .map_err(|_| too_many_groups())?;
+        self.check_weight(weight(&put.key, &put.value, &groups))?;
+        self.pending.remove(cache, &put.key);
         let (value, version) = match self.rules.policy(&cache.name).encoding {
             Encoding::Framed => (put.value, Version::made_at(0, now.wall, random)),
             Encoding::Raw => frame::read_raw(&frame::raw(&put.value)),
@@ -306,18 +316,27 @@ impl State {
             value: owned(value),
             version: version.clone(),
             expires,
+            groups,
         };
-        let place = place(cache, &put.key);
-        if is_live(&entry, now) {
-            let place = Place {
-                key: put.key.into_owned(),
-                ..place
-            };
-            self.entries.insert(place, entry);
+        if is_live(&entry, now) && !waiting.flushed {
+            self.entries.insert(own_place(cache, &put.key), entry);
         } else {
-            self.entries.remove(&place);
+            self.entries.remove(&place(cache, &put.key));
         }
         Ok(version)
+    }
+
+    pub(super) fn check_weight(&self, weight: u64) -> Result<(), Fault> {
+        if weight <= self.capacity / LARGEST_PART {
+            return Ok(());
+        }
+        Err(Fault::not_applied(
+            Cause::StoreFull,
+            format!(
+                "the entry weighs {weight} bytes, more than half of embedded.capacity ({} bytes)",
+                self.capacity
+            ),
+        ))
     }
 
     fn expires(
@@ -346,7 +365,7 @@ impl State {
         }
     }
 
-    fn live(&mut self, cache: &CacheId, key: &Key, now: Now) -> Option<Entry> {
+    pub(super) fn live(&mut self, cache: &CacheId, key: &Key, now: Now) -> Option<Entry> {
         self.entries
             .get(&place(cache, key))
             .filter(|entry| is_live(entry, now))
@@ -365,6 +384,11 @@ fn place(cache: &CacheId, key: &Key) -> Place {
         cache: cache.clone(),
         key: key.clone(),
     }
+}
+
+/// One that does not keep the message that the key came in.
+pub(super) fn own_place(cache: &CacheId, key: &Key) -> Place {
+    place(cache, &key.clone().into_owned())
 }
 
 /// A copy of its own: what arrives is a slice of the message it came in, which it would keep in memory.
@@ -389,7 +413,7 @@ fn hit(entry: &Entry, now: Now) -> Hit {
 #[cfg(test)]
 mod tests {
     use crate::config::CacheRules;
-    use crate::model::CacheName;
+    use crate::model::{CacheName, GroupName};
 
     use super::*;
 
@@ -412,6 +436,7 @@ mod tests {
             value: Value::Data(value.into()),
             expiry,
             condition: Condition::None,
+            groups: Groups::default(),
         }
     }
 
@@ -522,5 +547,57 @@ mod tests {
         assert_eq!(state.figures().entries, 1);
         state.sweep(later(now, ttl));
         assert_eq!((state.figures().entries, state.figures().weight), (0, 0));
+    }
+
+    fn groups(names: &[&str]) -> Groups {
+        let name = |name: &&str| GroupName::new(name).expect("group");
+        Groups::new(names.iter().map(name)).expect("few")
+    }
+
+    #[test]
+    fn a_flush_takes_members_and_what_becomes_one_by_waiting() {
+        let (mut state, cache, now) = (state(), cache("c"), start());
+        let names: Vec<GroupName> = groups(&["g"]).iter().cloned().collect();
+        let member = Put {
+            groups: groups(&["f", "g"]),
+            ..put("member", b"v", Expiry::Never)
+        };
+        state.put(&cache, member, 1, now).expect("fits");
+        state
+            .put(&cache, put("other", b"v", Expiry::Never), 2, now)
+            .expect("fits");
+        let added = state.add_to_groups(&cache, &key("early"), &groups(&["g"]), now);
+        assert_eq!(added, Ok(false));
+        state.flush_groups(&cache, &names, now);
+        state
+            .put(&cache, put("early", b"v", Expiry::Never), 3, now)
+            .expect("fits");
+        let mut hit = |name| matches!(state.get(&cache, &key(name), now), Lookup::Hit(_));
+        assert_eq!(
+            [hit("member"), hit("other"), hit("early")],
+            [false, true, false]
+        );
+        // It waited for one value only.
+        state
+            .put(&cache, put("early", b"v", Expiry::Never), 4, now)
+            .expect("fits");
+        assert!(matches!(
+            state.get(&cache, &key("early"), now),
+            Lookup::Hit(_)
+        ));
+    }
+
+    #[test]
+    fn an_entry_that_joins_keeps_version_and_expiry_and_grows_in_weight() {
+        let (mut state, cache, now) = (state(), cache("c"), start());
+        let ttl = Duration::from_secs(9);
+        state
+            .put(&cache, put("k", b"v", Expiry::In(ttl)), 1, now)
+            .expect("fits");
+        let (before, weight) = (state.get(&cache, &key("k"), now), state.figures().weight);
+        let added = state.add_to_groups(&cache, &key("k"), &groups(&["g"]), now);
+        assert_eq!(added, Ok(true));
+        assert_eq!(state.get(&cache, &key("k"), now), before);
+        assert_eq!(state.figures().weight, weight + GROUP + 1);
     }
 }

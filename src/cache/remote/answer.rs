@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::clock;
-use crate::model::{CacheId, Evidence, Freshness, Hit, Lookup, Moment, Source};
+use crate::model::{CacheId, Evidence, Hit, Lookup, Moment, Source};
 use crate::near::{Found, NearHit};
 use crate::upstream::Session;
 
@@ -65,24 +65,9 @@ impl Core {
     }
 
     /// What the master said, as an answer.
-    ///
-    /// FRESH if a majority stood behind that master no longer ago than the bound: no later master can have acknowledged
-    /// a write before that. Not in the quarantine after a change of history: old values that lost writes have brought
-    /// back are still being removed.
     pub(super) fn landed(&self, landed: &Landed, now: Moment) -> Lookup {
         let near = &self.coherence.near;
-        let (proof, majority) = near.read_proof(landed.generation, landed.sent);
-        let quarantined = near.standing().quarantine > now;
-        let freshness = if !quarantined && now.since(majority) <= self.coherence.bound {
-            Freshness::Fresh
-        } else {
-            Freshness::Unverified
-        };
-        let evidence = Evidence {
-            source: Source::Master,
-            freshness,
-            age_bound: now.since(proof),
-        };
+        let evidence = near.evidence(landed.generation, landed.sent, self.coherence.bound, now);
         match &landed.found {
             Found::Absent => Lookup::Miss(evidence),
             Found::Present(value, version) => Lookup::Hit(Hit {

@@ -10,13 +10,14 @@ use tokio::sync::oneshot;
 
 use crate::backoff::Backoff;
 use crate::clock;
-use crate::model::{CacheId, Cause, Fault, Key, Lookup, Token};
-use crate::near::Fill;
+use crate::model::{CacheId, Cause, Fault, Key, Lookup};
+use crate::near::{Fill, Want};
 use crate::upstream::Session;
 
 use super::super::store::{Items, Read, other_lineage, too_large};
 use super::Core;
 use super::flight::Pilot;
+use super::membership::Stamps;
 use super::read::Seen;
 use super::reader::Boarding;
 use super::terms::Terms;
@@ -119,10 +120,10 @@ impl Core {
             }
         }
         let (answer, answered) = oneshot::channel();
-        let (core, cache, token) = (self.clone(), cache.clone(), terms.want.token);
+        let (core, cache, want) = (self.clone(), cache.clone(), terms.want);
         self.tasks.spawn("fill many", async move {
             // A caller that is gone does not read it.
-            let _ = answer.send(core.fill_many(&cache, &keys, fills, token, left).await);
+            let _ = answer.send(core.fill_many(&cache, &keys, fills, want, left).await);
         });
         answered.await.unwrap_or_else(|_| {
             let detail = "this vedetta is stopping";
@@ -135,17 +136,23 @@ impl Core {
         cache: &CacheId,
         keys: &[Key],
         fills: Vec<(Fill, Pilot)>,
-        token: Option<Token>,
+        want: Want,
         left: u64,
     ) -> Result<Items<Lookup>, Fault> {
         let near = &self.coherence.near;
         let read = async {
             let session = self.lane.session()?;
-            if token.is_some_and(|token| token.lineage != session.lineage()) {
+            if want
+                .token
+                .is_some_and(|token| token.lineage != session.lineage())
+            {
                 return Err(other_lineage());
             }
             let sent = clock::now();
-            let seen = self.read_many(&session, cache, keys, left).await?;
+            let stamps = Stamps::of(want.bound, want.token);
+            let seen = self
+                .read_many(&session, cache, keys, (left, stamps))
+                .await?;
             Ok((session, sent, seen))
         };
         let (session, sent, seen) = match read.await {
@@ -182,7 +189,8 @@ impl Core {
                 return Err(other_lineage());
             }
             let sent = clock::now();
-            let seen = self.read_many(&session, cache, keys, read.budget).await?;
+            let terms = (read.budget, Stamps::Asked);
+            let seen = self.read_many(&session, cache, keys, terms).await?;
             let answer = |seen: Result<Seen, Fault>| Ok(self.answer(&session, sent, seen?));
             Ok(seen.into_iter().map(answer).collect())
         };

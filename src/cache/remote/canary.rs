@@ -245,6 +245,7 @@ impl Canary {
             .near
             .slots()
             .iter()
+            .filter(|slot| !slot.is_group())
             .filter(|slot| matches!(slot.last_known(), Some(Some(_))))
             .map(|slot| slot.cache().clone())
             .collect();

@@ -14,16 +14,25 @@ use bytes::Bytes;
 
 use crate::config::Encoding;
 use crate::failover::Repeat;
-use crate::model::{CacheId, Cause, Durability, Fault, Value};
-use crate::upstream::{Batch, Effect, Operation, Reply, Session};
+use crate::model::{Applied, CacheId, Cause, Durability, Fault, Value};
+use crate::upstream::{Batch, Operation, Reply, Session};
 
 use super::super::frame;
 use super::super::store::{Increment, Write, Written};
 use super::expiry::arguments;
+use super::judged::{Declared, Item};
 use super::{Core, new_stamp, new_version, strange};
 
-/// How long an operation is remembered: longer than a caller repeats it through the longest failover.
-pub(super) const REMEMBERED: Duration = Duration::from_secs(120);
+/// How long an operation is remembered, at least: longer than a caller repeats it through the longest failover.
+const REMEMBERED: Duration = Duration::from_secs(120);
+
+/// Which argument of the script is the header, in framed caches.
+const HEADER: usize = 6;
+
+/// How long an operation is remembered where calls wait that long, and then for the answer to their last attempt.
+pub(super) fn remembered(longest: Duration) -> Duration {
+    REMEMBERED.max(longest * 2)
+}
 
 impl Core {
     pub(super) async fn add(
@@ -54,51 +63,54 @@ impl Core {
         } else {
             new_stamp()
         };
-        let mut keys = vec![
-            self.layout.entry(cache, &increment.key),
-            self.layout.operation(cache, &increment.key, &operation),
-            self.layout.floor(cache, &increment.key),
-            self.layout.deadline(cache, &increment.key),
-            self.layout.deadlines(cache),
-        ];
         let policy = self.rules.policy(&cache.name);
         let expiry = arguments(increment.initial_expiry, policy.default_ttl(rand::random()));
-        let (before, after) = match policy.encoding {
-            Encoding::Framed => {
-                keys.push(self.layout.stamp(cache));
-                frame::header(&Value::Data(Bytes::new()), &new_version(&session))
-            }
-            Encoding::Raw => (Bytes::new(), Bytes::new()),
-        };
         let number = |number: i64| Bytes::from(number.to_string());
-        let remembered = kept.then(|| REMEMBERED.as_millis().to_string());
-        let mut batch = Batch::new(Operation::Increment, Effect::Write);
-        batch.script(
-            &self.scripts.increment,
-            &keys,
-            &[
+        let remembered = remembered(self.passage.longest());
+        let remembered = kept.then(|| remembered.as_millis().to_string());
+        let remembered = Bytes::from(remembered.unwrap_or_default());
+        let entry = self.layout.entry(cache, &increment.key);
+        let add = |batch: &mut Batch, _, declared: &Declared| {
+            let mut keys = vec![
+                entry.clone(),
+                self.layout.operation(cache, &increment.key, &operation),
+                self.layout.floor(cache, &increment.key),
+                self.layout.deadline(cache, &increment.key),
+                self.layout.deadlines(cache),
+            ];
+            let mut arguments = vec![
                 number(increment.delta),
                 increment.floor.map_or(Bytes::new(), number),
-                expiry.kind,
-                expiry.ms,
-                remembered.unwrap_or_default().into(),
+                expiry.kind.clone(),
+                expiry.ms.clone(),
+                remembered.clone(),
                 new_stamp(),
-                before,
-                after,
+                Bytes::new(),
                 Bytes::copy_from_slice(session.lineage().as_bytes()),
-            ],
-        );
-        let sent = self.send_write(&session, batch).await?;
-        let value = match sent.replies.first() {
-            Some(Reply::Array(fields)) => match fields.as_slice() {
-                [Reply::Int(1), Reply::Bytes(text)] => parse(text),
-                [Reply::Int(0), Reply::Bytes(why)] => return Err(refusal(why)),
-                _ => None,
-            },
-            Some(Reply::Failed(fault)) => return Err(fault.clone()),
-            _ => None,
+            ];
+            if policy.encoding == Encoding::Framed {
+                keys.push(self.layout.stamp(cache));
+                keys.push(self.layout.pending(cache, &increment.key));
+                let version = new_version(&session);
+                arguments[HEADER] = frame::header(&Value::Data(Bytes::new()), &version);
+            }
+            let script = &self.scripts.increment;
+            declared.call(batch, script, (keys, arguments), (&self.layout, cache));
         };
-        let answer = value.ok_or_else(|| strange(Reply::Nil))?;
+        let item = Item {
+            key: &increment.key,
+            judges: true,
+            declared: Declared::default(),
+        };
+        let what = (Operation::Increment, cache);
+        let sent = self.send_judged(&session, what, vec![item], add).await;
+        let sent = sent.inspect_err(|fault| {
+            if fault.applied != Applied::No {
+                self.journal.counted(&entry, session.place(None));
+            }
+        })?;
+        let answer = sum(sent.replies.first())?;
+        self.journal.counted(&entry, session.place(sent.token));
         self.secure(&session, &sent, durability).await?;
         Ok(Written {
             answer,
@@ -107,11 +119,21 @@ impl Core {
     }
 }
 
-fn refusal(why: &[u8]) -> Fault {
-    match why {
-        b"F" => floor_required(),
-        _ => not_a_number(),
-    }
+/// The answer of `increment.lua`.
+fn sum(reply: Option<&Reply>) -> Result<i64, Fault> {
+    let value = match reply {
+        Some(Reply::Array(fields)) => match fields.as_slice() {
+            [Reply::Int(1), Reply::Bytes(text)] => parse(text),
+            [Reply::Int(0), Reply::Bytes(why)] if why.as_ref() == b"F" => {
+                return Err(floor_required());
+            }
+            [Reply::Int(0), Reply::Bytes(_)] => return Err(not_a_number()),
+            _ => None,
+        },
+        Some(Reply::Failed(fault)) => return Err(fault.clone()),
+        _ => None,
+    };
+    value.ok_or_else(|| strange(Reply::Nil))
 }
 
 fn parse(text: &[u8]) -> Option<i64> {
@@ -133,4 +155,15 @@ pub(in super::super) fn floor_required() -> Fault {
         "the counter may have lost increments with a failover, a restart, an eviction or a clear since it was told its \
          floor; call again with `floor` set to the highest number that is known to have been given out",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_operation_is_remembered_for_longer_than_its_call_waits() {
+        let kept = |seconds| remembered(Duration::from_secs(seconds)).as_secs();
+        assert_eq!([kept(0), kept(15), kept(600)], [120, 120, 1200]);
+    }
 }

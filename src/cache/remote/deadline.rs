@@ -21,6 +21,7 @@ use crate::near::{Found, Want};
 use crate::upstream::{Batch, Effect, Operation, Reply, Session};
 
 use super::super::store::Write;
+use super::judged::{Declared, Item};
 use super::write::{only, truth};
 use super::{Core, new_stamp, strange};
 
@@ -48,17 +49,26 @@ impl Core {
         let since = deadline.duration_since(UNIX_EPOCH).unwrap_or_default();
         let number = |ms: u128| Bytes::from(ms.to_string());
         let (at, passed_for) = (number(since.as_millis()), number(PASSED_FOR.as_millis()));
-        let keys = self.keys_of_expiry(cache, key);
-        let (keys, at, passed_for) = (&keys, &at, &passed_for);
+        let add = |batch: &mut Batch, _: usize, declared: &Declared| {
+            let keys = self.keys_of_expiry(cache, key);
+            let arguments = vec![at.clone(), passed_for.clone(), new_stamp()];
+            let script = &self.scripts.set_deadline;
+            declared.call(batch, script, (keys, arguments), (&self.layout, cache));
+        };
+        let add = &add;
         let attempt = |session: Arc<Session>| async move {
             for _ in 0..ATTEMPTS {
                 if self.encoding(cache) == Encoding::Raw {
                     self.mark(&session, cache).await?;
                 }
-                let mut batch = Batch::new(Operation::Touch, Effect::Write);
-                let arguments = [at.clone(), passed_for.clone(), new_stamp()];
-                batch.script(&self.scripts.set_deadline, keys, &arguments);
-                match only(self.send(&session, batch).await?)? {
+                let item = Item {
+                    key,
+                    judges: true,
+                    declared: Declared::default(),
+                };
+                let what = (Operation::Touch, cache);
+                let sent = self.send_judged(&session, what, vec![item], add).await?;
+                match only(sent.replies)? {
                     Reply::Int(UNMARKED) => {}
                     reply => return truth(reply),
                 }
@@ -129,11 +139,13 @@ impl Core {
         // The entry is tracked by what the script reads.
         self.coherence.directory.note(&keys[0], cache);
         let patience = self.passage.patience(deadline, keys[0].len() as u64);
-        let keys = &keys;
+        let add = |batch: &mut Batch, declared: &Declared| {
+            let call = (keys.clone(), Vec::new());
+            declared.call(batch, &self.scripts.ttl, call, (&self.layout, cache));
+        };
+        let add = &add;
         let attempt = |session: Arc<Session>| async move {
-            let mut batch = Batch::new(Operation::Ttl, Effect::Read);
-            batch.script(&self.scripts.ttl, keys, &[]);
-            lookup(only(self.send(&session, batch).await?)?)
+            lookup(self.ask_judged(&session, Operation::Ttl, add).await?)
         };
         self.passage.retrieve(patience, attempt).await
     }

@@ -3,7 +3,7 @@
 //! A write that a failover loses leaves the value before it in place, and with it a clear leaves everything that it had
 //! cleared. So the writes of the last 30 s are remembered, and before a session with another history is used, those
 //! that its node does not provably have are compared with what is there: what is older goes, a stamp that is not ours
-//! is replaced. Removing too much is safe for a cache. Counters are never touched.
+//! is replaced, of a cache or of a group. Removing too much is safe for a cache. Counters are never touched.
 //!
 //! Invariants: bounded; what no longer fits is remembered by the name of its cache, which is then cleared as a whole.
 //! A write is noted before it is answered. Not held back by the fence: nobody else uses the session yet.
@@ -12,6 +12,7 @@
 
 mod notes;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,14 +23,14 @@ use tokio::sync::mpsc;
 use crate::clock;
 use crate::failover::{Reconcile, Reconciled, Reconciling};
 use crate::invalidation::{Event, Hub};
-use crate::model::{CacheId, Cause, Fault, Place};
+use crate::model::{CacheId, Cause, Fault, GroupName, Place};
 use crate::upstream::{Batch, Effect, Operation, Reply, Session};
 
 use super::super::layout::Layout;
 use super::scripts::Scripts;
 use super::{new_stamp, strange};
 pub(super) use notes::Wrote;
-use notes::{Clear, Halves, Note};
+use notes::{Clear, Flush, Halves, Note};
 
 /// Entries that are compared in one step, so that no step blocks Redis for long.
 const STEP: usize = 256;
@@ -88,6 +89,11 @@ impl Journal {
         self.halves.lock().note(entry, note, clock::now());
     }
 
+    /// An entry was counted up or down, or may have been: what it was put as before is not what is looked for.
+    pub(super) fn counted(&self, entry: &Bytes, place: Place) {
+        self.halves.lock().counted(entry, place);
+    }
+
     /// A cache was cleared, or may have been; in framed caches by this stamp.
     pub(super) fn cleared(&self, cache: &CacheId, stamp: Option<Bytes>, place: Place) {
         let clear = Clear {
@@ -100,21 +106,49 @@ impl Journal {
         self.halves.lock().clear(cache, clear, clock::now());
     }
 
+    /// Groups were flushed, or may have been, by this stamp.
+    pub(super) fn flushed(
+        &self,
+        cache: &CacheId,
+        groups: &[GroupName],
+        stamp: &Bytes,
+        place: Place,
+    ) {
+        let (mut halves, now) = (self.halves.lock(), clock::now());
+        for group in groups {
+            let clear = Clear {
+                framed: true,
+                stamp: Some(stamp.clone()),
+                place,
+                acknowledged: place.offset.is_some(),
+                number: 0,
+            };
+            halves.flush(cache, group, clear, now);
+        }
+    }
+
     async fn compare(&self, session: &Arc<Session>) -> Result<Reconciled, Fault> {
         let unproven = {
             let mut halves = self.halves.lock();
             halves.unproven(session.history(), clock::now())
         };
         let mut found = Reconciled {
-            checked: unproven.entries.len() + unproven.clears.len(),
+            checked: unproven.entries.len() + unproven.clears.len() + unproven.flushes.len(),
             ..Reconciled::default()
         };
         for step in unproven.entries.chunks(STEP) {
             self.compare_entries(session, step, &mut found).await?;
         }
-        for (cache, clear) in &unproven.clears {
-            self.clear_again(session, cache, clear, &mut found).await?;
+        for step in unproven.clears.chunks(STEP) {
+            self.clear_again(session, step, &mut found).await?;
         }
+        for step in unproven.flushes.chunk_by(|(a, ..), (b, ..)| a == b) {
+            for step in step.chunks(STEP) {
+                self.flush_again(session, step, &mut found).await?;
+            }
+        }
+        let mut named = HashSet::new();
+        found.caches.retain(|cache| named.insert(cache.clone()));
         let mut behind = Batch::new(Operation::Reconcile, Effect::Read);
         behind.with_offset();
         let role = session.execute_here(&behind).await?.pop();
@@ -166,10 +200,7 @@ impl Journal {
                 _ => false,
             };
             if gone && acknowledged {
-                found.lost += 1;
-                if !found.caches.contains(&note.cache) {
-                    found.caches.push(note.cache.clone());
-                }
+                lost(&note.cache, found);
             }
         }
         Ok(())
@@ -178,35 +209,76 @@ impl Journal {
     async fn clear_again(
         &self,
         session: &Arc<Session>,
-        cache: &CacheId,
-        clear: &Clear,
+        step: &[(CacheId, Clear)],
         found: &mut Reconciled,
     ) -> Result<(), Fault> {
-        if !clear.framed {
-            // Too long for now. A full queue is of caches that are cleared already.
-            let _ = self.again.try_send(cache.clone());
-        } else {
-            let mut batch = Batch::new(Operation::Reconcile, Effect::Write);
+        let (framed, raw): (Vec<_>, Vec<_>) = step.iter().partition(|(_, clear)| clear.framed);
+        let mut batch = Batch::new(Operation::Reconcile, Effect::Write);
+        for (cache, clear) in &framed {
             let ours = clear.stamp.clone().unwrap_or_default();
             batch.script(
                 &self.scripts.clear_again,
                 &[self.layout.stamp(cache)],
                 &[ours, new_stamp()],
             );
-            match session.execute_here(&batch).await?.into_iter().next() {
-                Some(Reply::Int(0)) => return Ok(()),
-                Some(Reply::Int(_)) => {}
-                reply => return Err(strange(reply.unwrap_or(Reply::Nil))),
+        }
+        let replies = match batch.is_empty() {
+            true => Vec::new(),
+            false => session.execute_here(&batch).await?,
+        };
+        let mut gone = raw.clone();
+        for (clear, reply) in framed.into_iter().zip(replies) {
+            match reply {
+                Reply::Int(0) => {}
+                Reply::Int(_) => gone.push(clear),
+                reply => return Err(strange(reply)),
             }
         }
-        if clear.acknowledged {
-            found.lost += 1;
-            if !found.caches.contains(cache) {
-                found.caches.push(cache.clone());
+        for (cache, _) in raw {
+            // Too long for now. A full queue is of caches that are cleared already.
+            let _ = self.again.try_send(cache.clone());
+        }
+        for (cache, _) in gone.into_iter().filter(|(_, clear)| clear.acknowledged) {
+            lost(cache, found);
+        }
+        Ok(())
+    }
+
+    /// Flushes of groups of one cache.
+    async fn flush_again(
+        &self,
+        session: &Arc<Session>,
+        step: &[Flush],
+        found: &mut Reconciled,
+    ) -> Result<(), Fault> {
+        let Some((cache, ..)) = step.first() else {
+            return Ok(());
+        };
+        let mut keys = vec![self.layout.flushes(cache)];
+        let mut arguments = vec![new_stamp()];
+        for (cache, group, flush) in step {
+            keys.push(self.layout.group(cache, group));
+            arguments.push(flush.stamp.clone().unwrap_or_default());
+        }
+        let mut batch = Batch::new(Operation::Reconcile, Effect::Write);
+        batch.script(&self.scripts.flush_again, &keys, &arguments);
+        let reply = session.execute_here(&batch).await?.into_iter().next();
+        let Some(Reply::Bytes(states)) = reply else {
+            return Err(strange(reply.unwrap_or(Reply::Nil)));
+        };
+        for ((cache, _, flush), state) in step.iter().zip(states.iter()) {
+            if *state == b'f' && flush.acknowledged {
+                lost(cache, found);
             }
         }
         Ok(())
     }
+}
+
+/// An acknowledged write to that cache is not there. Each is named once in the end.
+fn lost(cache: &CacheId, found: &mut Reconciled) {
+    found.lost += 1;
+    found.caches.push(cache.clone());
 }
 
 /// Clears of raw caches that have to be done again, because a new master may not have them.

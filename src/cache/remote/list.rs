@@ -12,14 +12,15 @@ use bytes::Bytes;
 use crate::config::Encoding;
 use crate::failover::Repeat;
 use crate::model::{CacheId, Durability, Expiry, Fault, Value, Version};
-use crate::upstream::{Batch, Effect, Operation, Reply, Session};
+use crate::upstream::{Batch, Operation, Reply, Session};
 
 use super::super::frame;
 use super::super::list::{self, MOST_MEMBERS, not_a_list, too_large};
 use super::super::store::{Edited, ListEdit, Write, Written};
-use super::counter::REMEMBERED;
+use super::counter::remembered;
 use super::expiry::arguments;
 use super::journal::Wrote;
+use super::judged::{Declared, Item};
 use super::write::only;
 use super::{Core, new_stamp, new_version, strange};
 
@@ -49,13 +50,23 @@ impl Core {
         durability: Durability,
     ) -> Result<(Written<Edited>, bool), Fault> {
         let version = new_version(&session);
-        let mut batch = Batch::new(Operation::ListEdit, Effect::Write);
-        let (keys, arguments) = self.edit_call(cache, edit, &version);
-        batch.script(&self.scripts.list_edit, &keys, &arguments);
+        let add = |batch: &mut Batch, _, declared: &Declared| {
+            let call = self.edit_call(cache, edit, &version);
+            let script = &self.scripts.list_edit;
+            declared.call(batch, script, call, (&self.layout, cache));
+        };
+        let item = Item {
+            key: &edit.key,
+            judges: true,
+            declared: Declared::default(),
+        };
         let wrote = |version| (&edit.key, Wrote::Value(version));
-        let sent = match self.send_write(&session, batch).await {
+        let what = (Operation::ListEdit, cache);
+        let sent = match self.send_judged(&session, what, vec![item], add).await {
             Ok(sent) => sent,
-            Err(fault) => return Err(self.doubted(&session, cache, [wrote(version)], fault)),
+            Err(fault) => {
+                return Err(self.doubted(&session, cache, [wrote(version.clone())], fault));
+            }
         };
         let Reply::Array(fields) = only(sent.replies.clone())? else {
             return Err(strange(only(sent.replies)?));
@@ -95,7 +106,10 @@ impl Core {
     ) -> (Vec<Bytes>, Vec<Bytes>) {
         let kept = match edit.operation_id.is_empty() {
             true => Bytes::new(),
-            false => REMEMBERED.as_millis().to_string().into(),
+            false => {
+                let kept = remembered(self.passage.longest());
+                kept.as_millis().to_string().into()
+            }
         };
         let mut keys = vec![
             self.layout.entry(cache, &edit.key),
@@ -104,12 +118,13 @@ impl Core {
             self.layout.deadlines(cache),
         ];
         let policy = self.rules.policy(&cache.name);
-        let (before, after) = match policy.encoding {
+        let header = match policy.encoding {
             Encoding::Framed => {
                 keys.push(self.layout.stamp(cache));
+                keys.push(self.layout.pending(cache, &edit.key));
                 frame::header(&Value::Data(Bytes::new()), version)
             }
-            Encoding::Raw => (Bytes::new(), Bytes::new()),
+            Encoding::Raw => Bytes::new(),
         };
         let expiry = arguments(Expiry::CacheDefault, policy.default_ttl(rand::random()));
         let number = |number: u64| Bytes::from(number.to_string());
@@ -118,11 +133,11 @@ impl Core {
             expiry.ms,
             kept,
             new_stamp(),
-            before,
-            after,
+            header,
             number(edit.largest),
             number(MOST_MEMBERS as u64),
             number(edit.remove.len() as u64),
+            number(edit.add.len() as u64),
         ];
         arguments.extend(edit.remove.iter().chain(&edit.add).cloned());
         (keys, arguments)

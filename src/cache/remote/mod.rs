@@ -1,12 +1,14 @@
 //! The store on the current Redis master.
 //!
 //! `reader` answers from the near cache, or has one caller ask the master for all who want the same; `read`, `write`
-//! and `counter` turn calls into batches and replies into answers; `copies` waits for replicas; `journal` undoes on a
-//! new master what the loss of writes brought back; `own_write` takes what is written out of the near cache; `canary`
-//! and `audit` watch over the coherence of all of it; `scripts` holds what must be atomic; `sweep` gives back what a
-//! clear made dead; `registry` remembers which caches exist.
+//! and `counter` turn calls into batches and replies into answers; `journal` undoes on a new master what the loss of
+//! writes brought back; `groups` joins and flushes groups, `judged` sends what must know an entry's groups first, and
+//! `membership` judges what a read found by its groups; `own_write` takes what is written out of the near cache; `canary`
+//! and `audit` watch over the coherence of all of it; `scripts` holds what must be atomic; `sweep` and `sweep_groups`
+//! give back what a clear or a flush made dead; `registry` remembers which caches exist.
 //!
-//! Invariants: a batch is one round trip; an entry of a framed cache counts only under the current stamp; the
+//! Invariants: a batch is one round trip, or a few where entries have groups that have to be asked for; an entry of a
+//! framed cache counts only under the current stamps of the cache and of its groups; the
 //! commands KEYS, FLUSHALL, FLUSHDB, SWAPDB and CONFIG SET are never sent.
 //!
 //! Not here: which node is the master, and sending a call until it is answered (`failover`); what may be served from the
@@ -16,13 +18,15 @@ mod answer;
 mod audit;
 mod batch_reader;
 mod canary;
-mod copies;
 mod counter;
 mod deadline;
 mod expiry;
 mod flight;
+mod groups;
 mod journal;
+mod judged;
 mod list;
+mod membership;
 mod metrics;
 mod own_write;
 mod read;
@@ -31,6 +35,7 @@ mod registry;
 mod remove;
 mod scripts;
 mod sweep;
+mod sweep_groups;
 mod terms;
 mod write;
 
@@ -46,11 +51,11 @@ use crate::drain::Tasks;
 use crate::failover::Passage;
 use crate::invalidation::{Directory, Hub};
 use crate::model::{
-    CacheId, Cause, Durability, Expiry, Fault, Key, Lookup, PutOutcome, Tenant, Token, TtlLookup,
-    Version,
+    CacheId, Cause, Durability, Expiry, Fault, GroupName, Groups, Key, Lookup, PutOutcome, Tenant,
+    Token, TtlLookup, Version,
 };
 use crate::near::Near;
-use crate::upstream::{Batch, Lane, Reply, Session, SessionSettings};
+use crate::upstream::{Batch, Lane, Reply, Session, Witnesses};
 
 use super::frame::STAMP_BYTES;
 use super::layout::Layout;
@@ -58,7 +63,6 @@ use super::store::{
     Edited, IfAbsent, Increment, Items, ListEdit, Put, Read, Store, Write, Written,
 };
 pub use canary::{Canary, canary_key};
-use copies::Witnesses;
 pub(super) use counter::{floor_required, not_a_number};
 pub(super) use deadline::PASSED_FOR;
 pub use flight::Flight;
@@ -113,18 +117,17 @@ pub struct Writing {
     pub passage: Passage,
     /// Where they are remembered.
     pub journal: (Arc<Journal>, ClearsAgain),
-    /// How connections are opened that wait for replicas.
-    pub settings: SessionSettings,
+    /// Who waits for replicas.
+    pub witnesses: Witnesses,
+    /// Stands before every key.
+    pub prefix: String,
 }
 
 impl Remote {
     /// On whatever master the passage leads to.
     pub fn new(writing: Writing, rules: CacheRules, coherence: Coherence, tasks: Tasks) -> Self {
-        let prefix = &writing.settings.redis.prefix;
-        let layout = Layout::new(prefix);
+        let layout = Layout::new(&writing.prefix);
         let lane = writing.passage.lane().clone();
-        let marker = format!("vedetta:wait:{prefix}:{:016x}", rand::random::<u64>());
-        let witnesses = Witnesses::start(&writing.settings, &marker, &tasks);
         let (journal, ClearsAgain(clears)) = writing.journal;
         let scripts = Arc::new(Scripts::new());
         let near = coherence.near.clone();
@@ -147,7 +150,7 @@ impl Remote {
             tasks,
             passage: writing.passage,
             journal,
-            witnesses,
+            witnesses: writing.witnesses,
             fills: Semaphore::new(reader::FILLS),
         });
         let clearing = core.clone();
@@ -309,6 +312,25 @@ impl Store for Remote {
 
     async fn clear(&self, cache: &CacheId, write: Write) -> Result<Written<Option<u64>>, Fault> {
         self.0.clear(cache, write).await
+    }
+
+    async fn add_to_groups(
+        &self,
+        cache: &CacheId,
+        key: &Key,
+        groups: &Groups,
+        write: Write,
+    ) -> Result<bool, Fault> {
+        self.0.add_to_groups(cache, key, groups, write).await
+    }
+
+    async fn flush_groups(
+        &self,
+        cache: &CacheId,
+        groups: &[GroupName],
+        write: Write,
+    ) -> Result<Written<()>, Fault> {
+        self.0.flush_groups(cache, groups, write).await
     }
 
     async fn caches(

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::invalidation::{Event, Hub};
-use crate::model::{Applied, CacheId, Fault, Key};
+use crate::model::{Applied, CacheId, Fault, GroupName, Key};
 use crate::near::{Near, Slot};
 
 use super::Core;
@@ -36,6 +36,18 @@ pub(super) struct OwnClear {
     hub: Arc<Hub>,
     cache: CacheId,
     slot: Option<Arc<Slot>>,
+    changed: bool,
+}
+
+/// Groups being flushed.
+#[derive(Debug)]
+pub(super) struct OwnFlush {
+    near: Arc<Near<Flight>>,
+    hub: Arc<Hub>,
+    cache: CacheId,
+    groups: Vec<GroupName>,
+    slot: Option<Arc<Slot>>,
+    stamp_keys: Vec<Bytes>,
     changed: bool,
 }
 
@@ -73,6 +85,23 @@ impl Core {
         };
         clear.forget();
         clear
+    }
+
+    /// These groups are about to be flushed.
+    pub(super) fn own_flush(&self, cache: &CacheId, groups: &[GroupName]) -> OwnFlush {
+        let near = self.coherence.near.clone();
+        let stamp_keys = groups.iter().map(|group| self.layout.group(cache, group));
+        let flush = OwnFlush {
+            slot: near.slot(&self.layout.stamp(cache), cache),
+            hub: self.coherence.hub.clone(),
+            cache: cache.clone(),
+            groups: groups.to_vec(),
+            stamp_keys: stamp_keys.collect(),
+            near,
+            changed: true,
+        };
+        flush.forget();
+        flush
     }
 }
 
@@ -130,6 +159,31 @@ impl Drop for OwnClear {
         self.forget();
         if self.changed {
             self.hub.record(Event::Cleared(self.cache.clone()));
+        }
+    }
+}
+
+impl OwnFlush {
+    /// The flush failed: if it was not applied, nothing has changed.
+    pub(super) fn failed(&mut self, fault: &Fault) {
+        self.changed = fault.applied != Applied::No;
+    }
+
+    fn forget(&self) {
+        if let Some(slot) = &self.slot {
+            self.near.flushed(slot, &self.stamp_keys);
+        }
+    }
+}
+
+impl Drop for OwnFlush {
+    fn drop(&mut self) {
+        self.forget();
+        if self.changed {
+            self.hub.record(Event::GroupsFlushed {
+                cache: self.cache.clone(),
+                groups: std::mem::take(&mut self.groups),
+            });
         }
     }
 }

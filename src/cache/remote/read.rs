@@ -4,7 +4,7 @@
 //! between the two, the read is a miss; if it is replaced, the expiry may be that of the later value, whose write
 //! comes after the read. Several: a script, which reads all of it at one moment and keeps to the budget, because one
 //! large reply would hold up everybody's. One whose value is still here from an older session: a script that answers
-//! with the value only if it changed.
+//! with the value only if it changed. An entry in groups is judged by their stamps then (`membership`).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,11 +13,12 @@ use bytes::Bytes;
 
 use crate::config::Encoding;
 use crate::model::{CacheId, Cause, Fault, Key};
-use crate::near::{Found, Held, Mark};
+use crate::near::{Found, Held, Mark, Members};
 use crate::upstream::{Batch, Effect, Operation, Reply, Session};
 
 use super::super::frame::{self, STAMP_BYTES, Stored};
 use super::super::store::{Items, too_large};
+use super::membership::{Claim, Stamps};
 use super::reader::Place;
 use super::{Core, strange};
 
@@ -46,6 +47,8 @@ pub(super) struct Seen {
     /// The stamp of the cache at that moment; `None` in raw caches.
     pub(super) mark: Mark,
     pub(super) ttl: Option<Duration>,
+    /// The stamps of its groups; `None` if it is in one too many to be kept.
+    pub(super) members: Option<Members>,
 }
 
 impl Stamp {
@@ -69,14 +72,22 @@ impl Core {
     /// Reads one entry in the task of the caller; a value that is `held` is not sent again if it is still the same.
     pub(super) async fn read_for(
         &self,
-        session: &Session,
+        session: &Arc<Session>,
         place: &Place,
         held: Option<&Held>,
+        stamps: Stamps,
     ) -> Result<Seen, Fault> {
-        let Some(held) = held else {
-            let replies = session.execute_here(&self.plain(place)).await?;
-            return self.seen(&place.cache, &replies);
+        let claim = match held {
+            None => {
+                let replies = session.execute_here(&self.plain(place)).await?;
+                self.claim(&place.cache, &replies)?
+            }
+            Some(held) => self.confirm(session, place, held).await?,
         };
+        self.judge(session, &place.cache, claim, stamps).await
+    }
+
+    async fn confirm(&self, session: &Session, place: &Place, held: &Held) -> Result<Claim, Fault> {
         let names: Vec<Bytes> = std::iter::once(place.entry.clone())
             .chain(self.stamp_key(&place.cache))
             .collect();
@@ -88,13 +99,16 @@ impl Core {
             return Err(reply.map_or_else(no_reply, strange));
         };
         match parts.as_slice() {
-            [Reply::Int(1), Reply::Int(pttl), stamp] => {
+            [Reply::Int(1), Reply::Int(pttl), stamp, Reply::Bytes(groups)] => {
                 self.metrics.confirmed();
-                Ok(Seen {
+                let seen = Seen {
                     found: Found::Present(held.value.clone(), held.version.clone()),
                     mark: self.stamp(&place.cache, Some(stamp)).and_then(|s| s.mark),
                     ttl: remaining(*pttl),
-                })
+                    members: Some(Vec::new()),
+                };
+                let members = frame::read_members(groups).ok_or_else(no_reply)?;
+                Ok(Claim { seen, members })
             }
             [Reply::Int(0), value, pttl, stamp] => {
                 let stamp = self.stamp(&place.cache, Some(stamp));
@@ -111,7 +125,9 @@ impl Core {
         place: &Place,
     ) -> Result<Seen, Fault> {
         let replies = self.send(session, self.plain(place)).await?;
-        self.seen(&place.cache, &replies)
+        let claim = self.claim(&place.cache, &replies)?;
+        self.judge(session, &place.cache, claim, Stamps::Asked)
+            .await
     }
 
     fn plain(&self, place: &Place) -> Batch {
@@ -124,7 +140,7 @@ impl Core {
         batch
     }
 
-    fn seen(&self, cache: &CacheId, replies: &[Reply]) -> Result<Seen, Fault> {
+    fn claim(&self, cache: &CacheId, replies: &[Reply]) -> Result<Claim, Fault> {
         let [Reply::Array(values), pttl] = replies else {
             return Err(replies.first().cloned().map_or_else(no_reply, strange));
         };
@@ -138,7 +154,7 @@ impl Core {
         session: &Arc<Session>,
         cache: &CacheId,
         keys: &[Key],
-        budget: u64,
+        (budget, stamps): (u64, Stamps),
     ) -> Result<Items<Seen>, Fault> {
         let stamp_key = self.stamp_key(cache);
         let encoding: &'static [u8] = if stamp_key.is_some() { b"F" } else { b"R" };
@@ -164,14 +180,15 @@ impl Core {
             return Err(no_reply());
         }
         let stamp = self.stamp(cache, Some(stamp));
-        Ok(values
+        let claims = values
             .iter()
             .zip(expiries)
             .map(|(value, pttl)| match pttl {
                 Reply::Int(TOO_LARGE) => Err(too_large()),
                 pttl => self.find(cache, value.clone(), pttl.clone(), stamp.as_ref()),
             })
-            .collect())
+            .collect();
+        self.judge_all(session, cache, claims, stamps).await
     }
 
     /// The key of the stamp, where the cache has one.
@@ -197,19 +214,28 @@ impl Core {
         value: Reply,
         pttl: Reply,
         stamp: Option<&Stamp>,
-    ) -> Result<Seen, Fault> {
+    ) -> Result<Claim, Fault> {
         let pttl = match pttl {
             Reply::Int(pttl) => pttl,
             reply => return Err(strange(reply)),
         };
         let mark = stamp.and_then(|stamp| stamp.mark);
-        let seen = |found, ttl| Seen { found, mark, ttl };
-        let absent = || seen(Found::Absent, None);
+        let claim = |found, ttl, members| Claim {
+            seen: Seen {
+                found,
+                mark,
+                ttl,
+                members: Some(Vec::new()),
+            },
+            members,
+        };
+        let absent = || claim(Found::Absent, None, Vec::new());
         let bytes = match value {
             Reply::Bytes(bytes) if pttl != NO_KEY => bytes,
             Reply::Bytes(_) | Reply::Nil => return Ok(absent()),
             reply => return Err(strange(reply)),
         };
+        let mut groups = Vec::new();
         let (value, version) = match stamp {
             None => frame::read_raw(&bytes),
             Some(stamp) => match frame::read_framed(&bytes) {
@@ -217,7 +243,11 @@ impl Core {
                     value,
                     version,
                     stamp: written,
-                } if Some(&written) == stamp.current.as_ref() => (value, version),
+                    members,
+                } if Some(&written) == stamp.current.as_ref() => {
+                    groups = members;
+                    (value, version)
+                }
                 Stored::Foreign(value, version) if stamp.clean => (value, version),
                 Stored::Foreign(..) => {
                     // Whoever cleared may have died before it swept.
@@ -229,7 +259,8 @@ impl Core {
                 Stored::Framed { .. } | Stored::Unreadable => return Ok(absent()),
             },
         };
-        Ok(seen(Found::Present(value, version), remaining(pttl)))
+        let found = Found::Present(value, version);
+        Ok(claim(found, remaining(pttl), groups))
     }
 
     /// The existing entry that a script answered with.
@@ -257,11 +288,12 @@ impl Core {
             found: Found::Present(value, version),
             mark: None,
             ttl: remaining(pttl),
+            members: None,
         })
     }
 }
 
-fn no_reply() -> Fault {
+pub(super) fn no_reply() -> Fault {
     Fault::not_applied(
         Cause::Internal,
         "Redis answered a read with an unexpected shape",

@@ -23,6 +23,7 @@ use super::super::store::{Read, other_lineage};
 use super::Core;
 use super::answer::lookup;
 use super::flight::{Flight, Landed, Landing, Pilot, flight};
+use super::membership::Stamps;
 use super::read::Seen;
 use super::terms::{LONGEST_JOIN, Terms};
 
@@ -143,7 +144,8 @@ impl Core {
                         near.abandon(&fill);
                         return Ok(lookup(hit));
                     }
-                    self.take_off(place.clone(), fill, pilot);
+                    let stamps = Stamps::of(terms.want.bound, terms.want.token);
+                    self.take_off(place.clone(), fill, pilot, stamps);
                     (flight, false)
                 }
             };
@@ -187,28 +189,29 @@ impl Core {
             let delay = REFRESHED_WITHIN.mul_f64(rand::random());
             self.tasks.spawn("refresh", async move {
                 tokio::time::sleep(delay).await;
-                let landing = core.fill(&place, fill).await;
+                let landing = core.fill(&place, fill, Stamps::Known).await;
                 pilot.land(landing);
             });
         }
     }
 
     /// Reads in a task of its own, for whoever waits by then.
-    fn take_off(self: &Arc<Self>, place: Place, fill: Fill, pilot: Pilot) {
+    fn take_off(self: &Arc<Self>, place: Place, fill: Fill, pilot: Pilot, stamps: Stamps) {
         let core = self.clone();
         self.tasks.spawn("fill", async move {
-            let landing = core.fill(&place, fill).await;
+            let landing = core.fill(&place, fill, stamps).await;
             pilot.land(landing);
         });
     }
 
-    async fn fill(&self, place: &Place, fill: Fill) -> Landing {
+    async fn fill(&self, place: &Place, fill: Fill, stamps: Stamps) -> Landing {
         let read = async {
             // The semaphore is never closed.
             let _turn = self.fills.acquire().await;
             let session = self.lane.session()?;
             let sent = clock::now();
-            let seen = self.read_for(&session, place, fill.held.as_ref()).await?;
+            let held = fill.held.as_ref();
+            let seen = self.read_for(&session, place, held, stamps).await?;
             Ok((session, sent, seen))
         };
         match read.await {
@@ -232,6 +235,7 @@ impl Core {
         let read = ReadBack {
             found: seen.found,
             mark: seen.mark,
+            members: seen.members,
             ttl: seen.ttl,
             sent,
             received,

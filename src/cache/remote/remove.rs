@@ -14,6 +14,7 @@ use crate::upstream::{Batch, Effect, Operation, Reply, Session};
 
 use super::super::store::{Items, Write, Written};
 use super::journal::{Again, Wrote};
+use super::judged::{Declared, Item};
 use super::write::{nothing, together, truth};
 use super::{Core, Sent, new_stamp, new_version};
 
@@ -47,21 +48,26 @@ impl Core {
         keys: &[Key],
         durability: Durability,
     ) -> Result<Written<Items<bool>>, Fault> {
-        let mut batch = Batch::new(Operation::Evict, Effect::Write);
-        for key in keys {
-            let entry = self.layout.entry(cache, key);
-            match self.encoding(cache) {
-                Encoding::Raw => batch.command("UNLINK", &[&entry]),
-                Encoding::Framed => batch.script(
-                    &self.scripts.evict_framed,
-                    &[entry, self.layout.stamp(cache)],
-                    &[new_stamp()],
-                ),
-            };
-        }
+        let framed = self.encoding(cache) == Encoding::Framed;
+        let item = |key| Item {
+            key,
+            judges: framed,
+            declared: Declared::default(),
+        };
+        let add = |batch: &mut Batch, at: usize, declared: &Declared| {
+            let entry = self.layout.entry(cache, &keys[at]);
+            if !framed {
+                batch.command("UNLINK", &[&entry]);
+                return;
+            }
+            let call = (vec![entry, self.layout.stamp(cache)], vec![new_stamp()]);
+            let script = &self.scripts.evict_framed;
+            declared.call(batch, script, call, (&self.layout, cache));
+        };
         let version = new_version(&session);
         let wrote = |key| (key, Wrote::Removal(version.clone()));
-        let sent = match self.send_write(&session, batch).await {
+        let (what, items) = ((Operation::Evict, cache), keys.iter().map(item).collect());
+        let sent = match self.send_judged(&session, what, items, add).await {
             Ok(sent) => sent,
             Err(fault) => return Err(self.doubted(&session, cache, keys.iter().map(wrote), fault)),
         };
@@ -69,8 +75,12 @@ impl Core {
         let place = session.place(sent.token);
         // Also where nothing was there: whoever removed it before us may be forgotten with us.
         for (key, item) in keys.iter().zip(&answer) {
-            if item.is_ok() {
-                self.remember(cache, wrote(key), place);
+            match item {
+                Ok(_) => self.remember(cache, wrote(key), place),
+                Err(fault) if fault.applied != Applied::No => {
+                    self.remember(cache, wrote(key), session.place(None));
+                }
+                Err(_) => {}
             }
         }
         let written = together(Written {

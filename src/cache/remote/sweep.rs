@@ -23,32 +23,36 @@ use crate::upstream::{Batch, Effect, Lane, Operation, Reply, Session};
 
 use super::super::layout::Layout;
 use super::flight::Flight;
+use super::judged::Declared;
 use super::scripts::Scripts;
+use super::sweep_groups::Flushed;
 use super::{new_stamp, strange};
 
 /// Keys that SCAN looks at in one step. 500 take well below a millisecond on an ordinary machine.
 const STEP: &[u8] = b"500";
 
 /// Between two steps of a sweep others have their turn. At 500 keys a step, a million keys take ten seconds.
-const PAUSE: Duration = Duration::from_millis(5);
+pub(super) const PAUSE: Duration = Duration::from_millis(5);
 
 /// Attempts to complete a sweep. One that is given up is taken up by the next reader that meets a foreign entry.
 const ATTEMPTS: usize = 10;
 
 /// How long a vedetta has a sweep for itself, from each of its steps on. Whoever dies leaves it for that long.
-const LOCK_MS: &[u8] = b"5000";
+pub(super) const LOCK_MS: &[u8] = b"5000";
 
 /// Sweeps caches.
 #[derive(Debug, Clone)]
 pub(super) struct Sweeper {
-    lane: Lane,
-    layout: Layout,
-    scripts: Arc<Scripts>,
+    pub(super) lane: Lane,
+    pub(super) layout: Layout,
+    pub(super) scripts: Arc<Scripts>,
     near: Arc<Near<Flight>>,
-    tasks: Tasks,
+    pub(super) tasks: Tasks,
     /// Caches being swept or waiting for it, with the stamp of the latest clear. Bounded by the caches cleared.
     running: Arc<Mutex<HashMap<CacheId, Bytes>>>,
-    turn: Arc<Semaphore>,
+    /// What flushes have left.
+    pub(super) flushed: Flushed,
+    pub(super) turn: Arc<Semaphore>,
 }
 
 impl Sweeper {
@@ -66,6 +70,7 @@ impl Sweeper {
             near,
             tasks,
             running: Arc::default(),
+            flushed: Flushed::default(),
             turn: Arc::new(Semaphore::new(1)),
         }
     }
@@ -185,7 +190,9 @@ impl Sweeper {
             if !keys.is_empty() {
                 keys.insert(0, stamp_key.clone());
                 let mut batch = Batch::new(Operation::Clear, Effect::Write);
-                batch.script(&self.scripts.sweep, &keys, &[new_stamp(), shared.clone()]);
+                let call = (keys, vec![new_stamp(), shared.clone()]);
+                let place = (&self.layout, cache);
+                Declared::default().call(&mut batch, &self.scripts.sweep, call, place);
                 batch.command("PEXPIRE", &[&lock, LOCK_MS]);
                 count(session.execute(batch).await?)?;
             }
@@ -218,7 +225,7 @@ impl Sweeper {
         }
     }
 
-    async fn scan(
+    pub(super) async fn scan(
         &self,
         session: &Arc<Session>,
         cache: &CacheId,
@@ -249,11 +256,11 @@ impl Sweeper {
 }
 
 /// The cursor with which a scan begins, and with which it says that it is complete.
-const fn start() -> Bytes {
+pub(super) const fn start() -> Bytes {
     Bytes::from_static(b"0")
 }
 
-fn count(replies: Vec<Reply>) -> Result<u64, Fault> {
+pub(super) fn count(replies: Vec<Reply>) -> Result<u64, Fault> {
     match replies.into_iter().next() {
         Some(Reply::Int(number)) => Ok(u64::try_from(number).unwrap_or(0)),
         reply => Err(reply.map_or_else(missing, strange)),

@@ -13,12 +13,13 @@ use crate::failover::{Patience, Repeat, is_written_again};
 use crate::model::{
     Applied, CacheId, Cause, Condition, Durability, Expiry, Fault, Key, Lookup, PutOutcome, Version,
 };
-use crate::upstream::{Batch, Effect, Operation, Reply, Session};
+use crate::upstream::{Batch, Operation, Reply, Session};
 
 use super::super::frame;
-use super::super::store::{IfAbsent, Items, Put, Write, Written};
+use super::super::store::{IfAbsent, Items, Put, Write, Written, too_many_groups};
 use super::expiry::{Arguments, arguments};
 use super::journal::Wrote;
+use super::judged::{Declared, Item, is_too_many};
 use super::{Core, new_stamp, new_version, strange};
 
 /// Asks `put_*.lua` for the existing entry when the condition is false.
@@ -61,13 +62,21 @@ impl Core {
         puts: &[Put],
         durability: Durability,
     ) -> Result<Written<Items<PutOutcome>>, Fault> {
-        let mut batch = Batch::new(Operation::Put, Effect::Write);
-        let mut versions = Vec::with_capacity(puts.len());
-        for put in puts {
-            versions.push(self.add_put(&mut batch, &session, cache, put, Bytes::new()));
-        }
+        let version = |put| self.version_of(&session, cache, put);
+        let versions: Vec<Version> = puts.iter().map(version).collect();
         let wrote = |at: usize| (&puts[at].key, Wrote::Value(versions[at].clone()));
-        let sent = match self.send_puts(&session, cache, batch).await {
+        let items = puts.iter().map(|put| self.item(cache, put)).collect();
+        let add = |batch: &mut Batch, at: usize, declared: &Declared| {
+            self.add_put(
+                batch,
+                cache,
+                (&puts[at], &versions[at]),
+                declared,
+                Bytes::new(),
+            );
+        };
+        let what = (Operation::Put, cache);
+        let sent = match self.send_judged(&session, what, items, add).await {
             Ok(sent) => sent,
             Err(fault) => {
                 return Err(self.doubted(&session, cache, (0..puts.len()).map(wrote), fault));
@@ -79,8 +88,12 @@ impl Core {
             .collect();
         let place = session.place(sent.token);
         for (at, item) in answer.iter().enumerate() {
-            if matches!(item, Ok(PutOutcome::Stored(_))) {
-                self.remember(cache, wrote(at), place);
+            match item {
+                Ok(PutOutcome::Stored(_)) => self.remember(cache, wrote(at), place),
+                Err(fault) if fault.applied != Applied::No => {
+                    self.remember(cache, wrote(at), session.place(None));
+                }
+                _ => {}
             }
         }
         let written = together(Written {
@@ -120,10 +133,13 @@ impl Core {
         durability: Durability,
     ) -> Result<Written<IfAbsent>, Fault> {
         let asked = clock::now();
-        let mut batch = Batch::new(Operation::Put, Effect::Write);
-        let version = self.add_put(&mut batch, &session, cache, put, WITH_EXISTING);
+        let version = self.version_of(&session, cache, put);
         let wrote = (&put.key, Wrote::Value(version.clone()));
-        let sent = match self.send_puts(&session, cache, batch).await {
+        let add = |batch: &mut Batch, _, declared: &Declared| {
+            self.add_put(batch, cache, (put, &version), declared, WITH_EXISTING);
+        };
+        let (what, items) = ((Operation::Put, cache), vec![self.item(cache, put)]);
+        let sent = match self.send_judged(&session, what, items, add).await {
             Ok(sent) => sent,
             Err(fault) => return Err(self.doubted(&session, cache, [wrote], fault)),
         };
@@ -144,6 +160,7 @@ impl Core {
                     Lookup::Miss(_) => return Err(strange(Reply::Nil)),
                 }
             }
+            fields if is_too_many(fields) => return Err(too_many_groups()),
             _ => return Err(strange(Reply::Nil)),
         };
         Ok(Written {
@@ -152,46 +169,62 @@ impl Core {
         })
     }
 
-    /// Appends the command of one put and returns the version that it will store.
+    /// The version that a put will store.
+    fn version_of(&self, session: &Session, cache: &CacheId, put: &Put) -> Version {
+        match self.encoding(cache) {
+            Encoding::Framed => new_version(session),
+            Encoding::Raw => Version::digest(&frame::raw(&put.value)),
+        }
+    }
+
+    /// A put as an item of a batch: an unconditional one need not know what is there, unless it keeps the expiry.
+    fn item<'a>(&self, cache: &CacheId, put: &'a Put) -> Item<'a> {
+        let asks = put.condition != Condition::None || put.expiry == Expiry::Keep;
+        Item {
+            key: &put.key,
+            judges: asks && self.encoding(cache) == Encoding::Framed,
+            declared: Declared::joining(&put.groups),
+        }
+    }
+
+    /// Appends the command of one put.
     fn add_put(
         self: &Arc<Self>,
         batch: &mut Batch,
-        session: &Session,
         cache: &CacheId,
-        put: &Put,
+        (put, version): (&Put, &Version),
+        declared: &Declared,
         existing: Bytes,
-    ) -> Version {
+    ) {
         let policy = self.rules.policy(&cache.name);
         let expiry = arguments(put.expiry, policy.default_ttl(rand::random()));
         let entry = self.layout.entry(cache, &put.key);
         let (condition, expected) = condition(&put.condition);
         if policy.encoding == Encoding::Framed {
-            let version = new_version(session);
-            let (before, after) = frame::header(&put.value, &version);
-            batch.script(
-                &self.scripts.put_framed,
-                &[
-                    entry,
-                    self.layout.stamp(cache),
-                    self.layout.deadline(cache, &put.key),
-                    self.layout.deadlines(cache),
-                ],
-                &[
-                    condition,
-                    expected,
-                    expiry.kind,
-                    expiry.ms,
-                    new_stamp(),
-                    before,
-                    after,
-                    frame::payload(&put.value),
-                    existing,
-                ],
-            );
-            return version;
+            let keys = vec![
+                entry,
+                self.layout.stamp(cache),
+                self.layout.pending(cache, &put.key),
+                self.layout.flushes(cache),
+                self.layout.deadline(cache, &put.key),
+                self.layout.deadlines(cache),
+            ];
+            let arguments = vec![
+                condition,
+                expected,
+                expiry.kind,
+                expiry.ms,
+                new_stamp(),
+                frame::header(&put.value, version),
+                frame::payload(&put.value),
+                existing,
+                put.groups.len().to_string().into(),
+            ];
+            let script = &self.scripts.put_framed;
+            declared.call(batch, script, (keys, arguments), (&self.layout, cache));
+            return;
         }
         let bytes = frame::raw(&put.value);
-        let version = Version::digest(&bytes);
         match plain_set(&put.condition, &expiry).filter(|_| self.has_no_deadlines(cache)) {
             Some(true) => batch.command("SET", &[&entry, &bytes, b"PX", &expiry.ms]),
             Some(false) => batch.command("SET", &[&entry, &bytes]),
@@ -205,7 +238,6 @@ impl Core {
                 &[condition, expected, expiry.kind, expiry.ms, bytes, existing],
             ),
         };
-        version
     }
 
     pub(super) async fn change_expiry(
@@ -217,14 +249,22 @@ impl Core {
     ) -> Result<bool, Fault> {
         let policy = self.rules.policy(&cache.name);
         let expiry = arguments(expiry, policy.default_ttl(rand::random()));
-        let keys = self.keys_of_expiry(cache, key);
         let mut own = self.own_write(cache, [key.clone()]);
-        let (keys, expiry) = (&keys, &expiry);
+        let add = |batch: &mut Batch, _, declared: &Declared| {
+            let keys = self.keys_of_expiry(cache, key);
+            let arguments = vec![expiry.kind.clone(), expiry.ms.clone(), new_stamp()];
+            let script = &self.scripts.touch;
+            declared.call(batch, script, (keys, arguments), (&self.layout, cache));
+        };
         let attempt = |session: Arc<Session>| async move {
-            let mut batch = Batch::new(Operation::Touch, Effect::Write);
-            let arguments = [expiry.kind.clone(), expiry.ms.clone(), new_stamp()];
-            batch.script(&self.scripts.touch, keys, &arguments);
-            truth(only(self.send(&session, batch).await?)?)
+            let item = Item {
+                key,
+                judges: true,
+                declared: Declared::default(),
+            };
+            let what = (Operation::Touch, cache);
+            let sent = self.send_judged(&session, what, vec![item], add).await?;
+            truth(only(sent.replies)?)
         };
         let patience = self.patience(&write, key.as_bytes().len() as u64);
         let touched = self
@@ -287,6 +327,7 @@ fn outcome(reply: Reply, version: Version) -> Result<PutOutcome, Fault> {
                 Ok(PutOutcome::NotStored(Version::from_caller(current.clone())))
             }
             [Reply::Int(0), Reply::Nil] => Ok(PutOutcome::NotStored(None)),
+            fields if is_too_many(fields) => Err(too_many_groups()),
             _ => Err(strange(Reply::Nil)),
         },
         reply => Err(strange(reply)),

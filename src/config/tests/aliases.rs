@@ -1,7 +1,7 @@
 //! `REDIS_*` variables mean what they mean to Entando.
 
-use super::given;
 use super::store::{password, redis, sentinel};
+use super::{Given, given};
 use crate::config::StoreConfig;
 
 #[test]
@@ -99,7 +99,23 @@ fn what_has_no_effect_here_is_checked_and_noticed() {
             assert_eq!(mistake, expected);
         }
     }
-    let notices = given().env("REDIS_SESSION_ACTIVE", "true").notices();
-    assert!(notices.contains("does not serve sessions yet"), "{notices}");
-    assert_eq!(given().env("REDIS_SESSION_ACTIVE", "false").notices(), "");
+}
+
+/// As for the App Engine: sessions are in Redis only where that is asked for, and only where Redis is.
+#[test]
+fn sessions_are_served_to_an_app_engine_that_asks_for_them() {
+    let active = |given: &Given| given.config().sessions.active;
+    assert!(active(&given()));
+    assert!(!active(&given().env("REDIS_SESSION_ACTIVE", "false")));
+    let entando = || given().env("VEDETTA_PROFILE", "entando");
+    assert!(!active(&entando()));
+    assert!(active(&entando().env("REDIS_SESSION_ACTIVE", "true")));
+    let off = entando().env("REDIS_SESSION_ACTIVE", "true");
+    assert!(!active(&off.env("REDIS_ACTIVE", "false")));
+    assert!(active(&entando().env("VEDETTA_SESSIONS_ACTIVE", "true")));
+    let mistake = given().env("REDIS_SESSION_ACTIVE", "yes").mistake();
+    assert_eq!(
+        mistake,
+        "sessions.active (from REDIS_SESSION_ACTIVE) is \"yes\"; write true or false"
+    );
 }

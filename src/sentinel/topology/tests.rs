@@ -332,3 +332,21 @@ fn what_a_sentinel_said_before_it_fell_silent_is_remembered_for_a_while() {
     assert!(say(&mut topology, [None; 3], late).is_err());
     assert_eq!(topology.replicas(), 2);
 }
+
+#[test]
+fn of_different_rules_those_count_that_replace_a_master_soonest() {
+    let mut topology = three();
+    for (seat, seconds) in [5, 2, 60].into_iter().enumerate() {
+        let answer = Answer {
+            rules: Some(WatchRules {
+                down_after: Duration::from_secs(seconds),
+                failover_timeout: Duration::from_secs(10),
+                quorum: 2,
+            }),
+            ..opinion(&format!("id{seat}"), A, 1)
+        };
+        topology.report(seat, Ok(answer), Instant::now());
+    }
+    let down_after = topology.watch_rules().map(|rules| rules.down_after);
+    assert_eq!(down_after, Some(Duration::from_secs(2)));
+}

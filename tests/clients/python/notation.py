@@ -85,7 +85,11 @@ def fill(message, written, scope):
     message.SetInParent()
     for name, value in written.items():
         field = field_of(message.DESCRIPTOR, name)
-        if field.is_repeated:
+        if is_map(field):
+            target, member = getattr(message, name), field.message_type.fields_by_name["value"]
+            for key, element in value.items():
+                target[scope.text(key)] = scalar(member, element, scope)
+        elif field.is_repeated:
             target = getattr(message, name)
             for element in expand_times(value):
                 if field.message_type:
@@ -106,6 +110,11 @@ def fill_message(message, value, scope):
         message.seconds, message.nanos = seconds, nanos
     else:
         fill(message, value, scope)
+
+
+def is_map(field):
+    """Whether the field maps text to something that is not a message."""
+    return bool(field.message_type and field.message_type.GetOptions().map_entry)
 
 
 def field_of(descriptor, name):
@@ -224,6 +233,8 @@ def compare_field(message, field, written, scope, path):
         if name == "$capture":
             scope.captures[argument] = value
         return []
+    if is_map(field):
+        return compare_map(field, value, written, scope, path)
     if field.is_repeated:
         return compare_repeated(field, value, written, scope, path)
     if field.has_presence and not present:
@@ -241,6 +252,20 @@ def compare_value(field, value, written, scope, path):
         return [f"{path}: is still {show(value)}"] if value == scope.captured(argument) else []
     wanted = scalar(field, written, scope)
     return [] if value == wanted else [f"{path}: is {show(value, field)}, expected {show(wanted, field)}"]
+
+
+def compare_map(field, values, written, scope, path):
+    """Exactly the names that are written, each with its value."""
+    if sorted(values) != sorted(written):
+        return [f"{path}: has {sorted(values)}, expected {sorted(written)}"]
+    member = field.message_type.fields_by_name["value"]
+    differences = []
+    for key, expected in written.items():
+        if operator(expected)[0] == "$any":
+            differences += [] if values[key] else [f"{path}.{key}: is empty"]
+        else:
+            differences += compare_value(member, values[key], expected, scope, f"{path}.{key}")
+    return differences
 
 
 def compare_repeated(field, values, written, scope, path):

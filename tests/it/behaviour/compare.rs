@@ -4,7 +4,9 @@
 //!
 //! Not here: errors (`error`).
 
-use prost_reflect::{DynamicMessage, FieldDescriptor, ReflectMessage, Value};
+use std::collections::HashMap;
+
+use prost_reflect::{DynamicMessage, FieldDescriptor, MapKey, ReflectMessage, Value};
 use serde_json::Value as Json;
 
 use super::notation::{self, DURATION, Scope, TIMESTAMP, array, operator, wrong};
@@ -91,6 +93,9 @@ fn field(
         }
         _ => {}
     }
+    if let Value::Map(values) = value.as_ref() {
+        return map(values, field, written, scope, path);
+    }
     if let Value::List(values) = value.as_ref() {
         return list(values, field, written, scope, path);
     }
@@ -102,6 +107,41 @@ fn field(
         return vec![format!("{path}: is not set; the answer has {set:?}")];
     }
     element(&value, field, written, scope, path)
+}
+
+/// Exactly the names that are written, each with its value.
+fn map(
+    values: &HashMap<MapKey, Value>,
+    field: &FieldDescriptor,
+    written: &Json,
+    scope: &mut Scope,
+    path: &str,
+) -> Vec<String> {
+    let Json::Object(members) = written else {
+        wrong(written)
+    };
+    let mut got: Vec<&str> = values.keys().filter_map(MapKey::as_str).collect();
+    got.sort_unstable();
+    let mut wanted: Vec<&str> = members.keys().map(String::as_str).collect();
+    wanted.sort_unstable();
+    if got != wanted {
+        return vec![format!("{path}: has {got:?}, expected {wanted:?}")];
+    }
+    let member = notation::mapped(field);
+    let mut differences = Vec::new();
+    for (name, expected) in members {
+        let (path, value) = (
+            format!("{path}.{name}"),
+            &values[&MapKey::String(name.clone())],
+        );
+        match operator(expected) {
+            Some(("$any", _)) => differences.extend(differs(!empty(value), || {
+                format!("{path}: is not set, or is empty")
+            })),
+            _ => differences.extend(element(value, &member, expected, scope, &path)),
+        }
+    }
+    differences
 }
 
 fn list(

@@ -5,11 +5,11 @@
 //!
 //! Not here: comparing answers (`compare`). `tests/behaviour/README.md` is the definition.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, Value};
+use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MapKey, MessageDescriptor, Value};
 use serde_json::Value as Json;
 
 pub(super) const DURATION: &str = "google.protobuf.Duration";
@@ -117,7 +117,9 @@ pub(crate) fn message(
     }
     for (name, written) in json.as_object().unwrap_or_else(|| wrong(json)) {
         let field = field(descriptor, name);
-        let value = if field.is_list() {
+        let value = if field.is_map() {
+            Value::Map(map(&field, written, scope)?)
+        } else if field.is_list() {
             let elements = array(written);
             let values = elements.iter().map(|element| value(&field, element, scope));
             Value::List(values.collect::<Result<_, _>>()?)
@@ -129,6 +131,32 @@ pub(crate) fn message(
             .unwrap_or_else(|error| panic!("the table is wrong: {name}: {error}"));
     }
     Ok(message)
+}
+
+/// The members of a field that maps text to something.
+///
+/// # Errors
+/// A reference to what was not captured.
+fn map(
+    field: &FieldDescriptor,
+    json: &Json,
+    scope: &Scope,
+) -> Result<HashMap<MapKey, Value>, String> {
+    let member = mapped(field);
+    let members = json.as_object().unwrap_or_else(|| wrong(json)).iter();
+    let pairs = members.map(|(name, written)| {
+        let value = value(&member, written, scope)?;
+        Ok((MapKey::String(scope.text(name)), value))
+    });
+    pairs.collect()
+}
+
+/// The values of a field that is a map.
+pub(super) fn mapped(field: &FieldDescriptor) -> FieldDescriptor {
+    match field.kind() {
+        Kind::Message(entry) => entry.map_entry_value_field(),
+        _ => panic!("the table is wrong: {} is no map", field.name()),
+    }
 }
 
 /// The value of a field, or of one element of it, in a request or in an answer.

@@ -10,13 +10,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::model::{CacheId, History, Moment, Place, Version};
+use crate::model::{CacheId, GroupName, History, Moment, Place, Version};
 
 /// How long a write is remembered, at least; at most twice that.
 const KEPT: Duration = Duration::from_secs(30);
 
 /// Most writes remembered at a time, in each of two halves; about 200 bytes each, and their keys.
 const NOTES: usize = 32_768;
+
+/// Most groups whose flush is remembered, in each half.
+const FLUSHES: usize = 8_192;
 
 /// Most bytes of keys, in each half.
 const KEY_BYTES: usize = 8 << 20;
@@ -41,7 +44,10 @@ pub(super) struct Note {
     pub(super) number: u64,
 }
 
-/// The clear of a cache.
+/// The flush of a group of a cache.
+pub(super) type Flush = (CacheId, GroupName, Clear);
+
+/// The clear of a cache, or the flush of a group.
 #[derive(Debug, Clone)]
 pub(super) struct Clear {
     /// The new stamp; `None` in raw caches, and where single writes have been forgotten.
@@ -57,6 +63,7 @@ struct Half {
     entries: HashMap<Bytes, Note>,
     key_bytes: usize,
     clears: HashMap<CacheId, Clear>,
+    flushes: HashMap<(CacheId, GroupName), Clear>,
 }
 
 #[derive(Debug, Default)]
@@ -107,10 +114,49 @@ impl Halves {
         half.entries.insert(entry.clone(), note);
     }
 
+    /// Forgets what was written to an entry before it was counted there. A later write is not forgotten: the answers
+    /// to calls at one time come in any order.
+    pub(super) fn counted(&mut self, entry: &Bytes, counted: Place) {
+        for half in [&mut self.current, &mut self.before] {
+            let later = |note: &Note| {
+                note.place.history == counted.history
+                    && note
+                        .place
+                        .offset
+                        .zip(counted.offset)
+                        .is_some_and(|(a, b)| a > b)
+            };
+            if half.entries.get(entry).is_some_and(|note| !later(note)) {
+                half.entries.remove(entry);
+                half.key_bytes -= entry.len();
+            }
+        }
+    }
+
     pub(super) fn clear(&mut self, cache: &CacheId, mut clear: Clear, now: Moment) {
         self.count += 1;
         clear.number = self.count;
         self.half(now).clear(cache.clone(), clear);
+    }
+
+    /// Groups that no longer fit are remembered by their cache, which is then cleared as a whole.
+    pub(super) fn flush(
+        &mut self,
+        cache: &CacheId,
+        group: &GroupName,
+        mut flush: Clear,
+        now: Moment,
+    ) {
+        self.count += 1;
+        flush.number = self.count;
+        let half = self.half(now);
+        let name = (cache.clone(), group.clone());
+        if half.flushes.len() >= FLUSHES && !half.flushes.contains_key(&name) {
+            flush.stamp = None;
+            half.clear(name.0, flush);
+            return;
+        }
+        half.flushes.insert(name, flush);
     }
 
     /// The latest notes about what that node does not provably have.
@@ -140,7 +186,24 @@ impl Halves {
                 found.clears.push((cache.clone(), clear.clone()));
             }
         }
+        found.flushes = self.unproven_flushes(history);
         found
+    }
+
+    /// Sorted by cache.
+    fn unproven_flushes(&self, history: &History) -> Vec<Flush> {
+        let (current, before) = (&self.current.flushes, &self.before.flushes);
+        let superseded = before
+            .iter()
+            .filter(|(name, _)| !current.contains_key(*name));
+        let mut flushes: Vec<Flush> = current
+            .iter()
+            .chain(superseded)
+            .filter(|(_, flush)| history.may_miss(flush.place))
+            .map(|((cache, group), flush)| (cache.clone(), group.clone(), flush.clone()))
+            .collect();
+        flushes.sort_by(|(a, ..), (b, ..)| a.cmp(b));
+        flushes
     }
 }
 
@@ -164,6 +227,7 @@ impl Halves {
                 .for_each(|note| settle(&mut note.place, note.number));
             half.clears
                 .values_mut()
+                .chain(half.flushes.values_mut())
                 .for_each(|clear| settle(&mut clear.place, clear.number));
         }
     }
@@ -173,6 +237,7 @@ impl Halves {
 pub(super) struct Unproven {
     pub(super) entries: Vec<(Bytes, Note)>,
     pub(super) clears: Vec<(CacheId, Clear)>,
+    pub(super) flushes: Vec<Flush>,
     /// The number of the last note that was looked at.
     pub(super) count: u64,
 }
@@ -278,6 +343,22 @@ mod tests {
     }
 
     #[test]
+    fn what_was_counted_later_is_not_looked_for() {
+        let mut halves = Halves::default();
+        let entry = Bytes::from_static(b"k");
+        let b = promoted("b", "a", 0);
+        // In both halves.
+        noted(&mut halves, "k", place("a", Some(10)), at(1));
+        noted(&mut halves, "k", place("a", Some(30)), at(40));
+        // Answered late.
+        halves.counted(&entry, place("a", Some(20)));
+        assert_eq!(missed(&mut halves, &b, at(41)), ["k"]);
+        halves.counted(&entry, place("a", Some(40)));
+        assert_eq!(missed(&mut halves, &b, at(41)), [""; 0]);
+        assert_eq!(halves.current.key_bytes, 0);
+    }
+
+    #[test]
     fn what_does_not_fit_is_remembered_by_its_cache() {
         let mut halves = Halves::default();
         for number in 0..=NOTES {
@@ -291,5 +372,48 @@ mod tests {
         let unproven = halves.unproven(&promoted("b", "a", 20), at(2));
         assert_eq!(unproven.entries.len(), NOTES);
         assert_eq!(unproven.clears.len(), 1);
+    }
+
+    fn flushed(halves: &mut Halves, group: &str, stamp: &'static str, place: Place, now: Moment) {
+        let flush = Clear {
+            stamp: Some(Bytes::from_static(stamp.as_bytes())),
+            framed: true,
+            acknowledged: place.offset.is_some(),
+            place,
+            number: 0,
+        };
+        let group = GroupName::new(group).expect("a group");
+        halves.flush(&cache(), &group, flush, now);
+    }
+
+    #[test]
+    fn the_last_flush_of_a_group_is_looked_for_where_it_may_be_missing() {
+        let mut halves = Halves::default();
+        flushed(&mut halves, "kept", "1", place("a", Some(10)), at(1));
+        flushed(&mut halves, "lost", "2", place("a", Some(30)), at(1));
+        flushed(&mut halves, "lost", "3", place("a", Some(40)), at(40));
+        let b = promoted("b", "a", 20);
+        let missed = |halves: &mut Halves, now| {
+            let flushes = halves.unproven(&b, now).flushes;
+            let shown = |(_, group, flush): &Flush| (group.to_string(), flush.stamp.clone());
+            flushes.iter().map(shown).collect::<Vec<_>>()
+        };
+        let last = (String::from("lost"), Some(Bytes::from_static(b"3")));
+        assert_eq!(missed(&mut halves, at(41)), [last]);
+        halves.reconciled(&b, 50, 3);
+        assert_eq!(missed(&mut halves, at(41)), []);
+    }
+
+    #[test]
+    fn groups_that_do_not_fit_are_remembered_by_their_cache() {
+        let mut halves = Halves::default();
+        for number in 0..=FLUSHES {
+            let group = number.to_string();
+            flushed(&mut halves, &group, "1", place("a", Some(30)), at(1));
+        }
+        let unproven = halves.unproven(&promoted("b", "a", 20), at(2));
+        assert_eq!(unproven.flushes.len(), FLUSHES);
+        assert_eq!(unproven.clears.len(), 1);
+        assert!(unproven.clears[0].1.stamp.is_none());
     }
 }

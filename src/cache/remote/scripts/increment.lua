@@ -1,10 +1,11 @@
 -- Adds to a counter in one atomic step, once per operation.
--- KEYS  entry, operation, floor, deadline, deadlines of the cache, stamp (framed caches only)
+-- KEYS  entry, operation, floor, deadline, deadlines of the cache, and in framed caches: stamp, what waits for the entry,
+--       stamps of groups...
 -- ARGV  delta, floor or '', expiry kind and ms if it is created, ms for which the operation is remembered or '',
---       random, header before the stamp, header after it, history
+--       random, header before the stamp, history, declared groups
 -- Answers {1, new value}, or {0, 'N'} if the entry is not a number or would leave 64 bits, or {0, 'F'} if its floor has to
 -- be told first: it had one once, and since then the counter has gone or the history has changed, which may have lost
--- increments.
+-- increments; or asks.
 -- Numbers of Lua have 53 bits, so Redis adds: in the key of the operation, which thereby holds the answer.
 local delta, floor, kind, ms, kept = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local framed = KEYS[6]
@@ -29,17 +30,17 @@ local function less(a, b)
   end
   return shorter ~= minus_a
 end
-local stamp, exists, text = nil, false, nil
+local stamp, exists, text, tail = nil, false, nil, nil
 if framed then
-  local clean
+  local clean, version
   stamp, clean = stamp_of(KEYS[6], ARGV[6])
-  if live_version(KEYS[1], stamp, clean) then
+  version, tail = live_version(KEYS[1], stamp, clean)
+  if #undeclared > 0 then return ask() end
+  if version then
     exists = true
     text = redis.call('GET', KEYS[1])
-    if string.sub(text, 1, 4) == MAGIC then
-      -- Null is no number; its payload is empty.
-      text = string.sub(text, string.byte(text, 7) * 256 + string.byte(text, 8) + 1)
-    end
+    -- Null is no number; its payload is empty.
+    if tail then text = string.sub(text, 41 + #tail) end
   end
 else
   local held = bytes_of('GET', KEYS[1])
@@ -47,7 +48,7 @@ else
   text = held or (exists and '' or nil)
 end
 local known = floor == '' and bytes_of('GET', KEYS[3])
-if known and (not exists or known ~= ARGV[9]) then return {0, 'F'} end
+if known and (not exists or known ~= ARGV[8]) then return {0, 'F'} end
 local base = text or '0'
 if floor ~= '' and (not exists or (string.match(base, '^%-?%d+$') and less(base, floor))) then
   base = floor
@@ -60,8 +61,14 @@ if type(sum) == 'table' and sum.err then
 end
 local value = redis.call('GET', KEYS[2])
 if kept == '' then redis.call('UNLINK', KEYS[2]) end
-if floor ~= '' then redis.call('SET', KEYS[3], ARGV[9]) end
+if floor ~= '' then redis.call('SET', KEYS[3], ARGV[8]) end
 if exists then kind, ms = 'K', '' end
 kind, ms = due(KEYS[4], mark_of(KEYS[5], stamp), kind, ms)
-store(KEYS[1], framed and ARGV[7] .. stamp .. ARGV[8] .. value or value, kind, ms, exists)
+local header = ''
+if framed then
+  local groups = not exists and waiting(KEYS[7]) or {}
+  header = frame(ARGV[7], stamp, tail or write_groups(groups))
+  if #groups > 0 then redis.call('UNLINK', KEYS[7]) end
+end
+store(KEYS[1], header .. value, kind, ms, exists)
 return {1, value}

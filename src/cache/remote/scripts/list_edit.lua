@@ -1,10 +1,12 @@
 -- Changes a list in one atomic step, once per operation. See src/cache/list.rs for what a list looks like.
--- KEYS  entry, operation, deadline, deadlines of the cache, stamp (framed caches only)
+-- KEYS  entry, operation, deadline, deadlines of the cache, and in framed caches: stamp, what waits for the entry, stamps
+--       of groups...
 -- ARGV  expiry kind and ms if it is created, ms for which the operation is remembered or '', random, header before the
---       stamp, header after it, most bytes, most members, number of members that go, those, members that come
+--       stamp, most bytes, most members, how many members go and how many come, those that go, those that come, declared
+--       groups
 -- Answers {1, version, list, 1 if anything was changed now}, or {0, 'N'} if the entry is not a list, or {0, 'L'} if
--- that has or would have too much.
-local kind, ms, kept, most = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[8])
+-- that has or would have too much; or asks.
+local kind, ms, kept, most = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[7])
 local framed = KEYS[5]
 if kept ~= '' then
   local done = bytes_of('GET', KEYS[2])
@@ -39,16 +41,17 @@ local function encoded(member)
   return head .. string.char(length) .. member
 end
 
-local stamp, version, bytes = nil, nil, nil
+local stamp, version, bytes, tail = nil, nil, nil, nil
 if framed then
   local clean
   stamp, clean = stamp_of(KEYS[5], ARGV[4])
-  version = live_version(KEYS[1], stamp, clean)
+  version, tail = live_version(KEYS[1], stamp, clean)
+  if #undeclared > 0 then return ask() end
   if version then
     bytes = redis.call('GET', KEYS[1])
-    if string.sub(bytes, 1, 4) == MAGIC then
+    if tail then
       if string.byte(bytes, 6) % 2 == 1 then return {0, 'N'} end
-      bytes = string.sub(bytes, string.byte(bytes, 7) * 256 + string.byte(bytes, 8) + 1)
+      bytes = string.sub(bytes, 41 + #tail)
     end
   end
 else
@@ -58,7 +61,7 @@ else
 end
 
 local goes, present, list, count = {}, {}, {}, 0
-local first = 10 + tonumber(ARGV[9])
+local first = 10 + tonumber(ARGV[8])
 for place = 10, first - 1 do goes[ARGV[place]] = true end
 local at, members = 1, 0
 while bytes and at <= #bytes do
@@ -75,7 +78,7 @@ while bytes and at <= #bytes do
   end
   at = begin + length
 end
-for place = first, #ARGV do
+for place = first, first + tonumber(ARGV[9]) - 1 do
   local member = ARGV[place]
   if not present[member] then
     present[member], count = true, count + 1
@@ -86,10 +89,16 @@ local after = table.concat(list)
 local same = version and after == bytes
 if not same then
   bytes = after
-  if count > most or #bytes > tonumber(ARGV[7]) then return {0, 'L'} end
+  if count > most or #bytes > tonumber(ARGV[6]) then return {0, 'L'} end
   if version then kind, ms = 'K', '' end
   kind, ms = due(KEYS[3], mark_of(KEYS[4], stamp), kind, ms)
-  store(KEYS[1], framed and ARGV[5] .. stamp .. ARGV[6] .. bytes or bytes, kind, ms, version)
+  local header = ''
+  if framed then
+    local groups = not version and waiting(KEYS[6]) or {}
+    header = frame(ARGV[5], stamp, tail or write_groups(groups))
+    if #groups > 0 then redis.call('UNLINK', KEYS[6]) end
+  end
+  store(KEYS[1], header .. bytes, kind, ms, version)
   version = framed and string.sub(ARGV[5], 9, 24) or digest(bytes)
 end
 if kept ~= '' then

@@ -1,24 +1,30 @@
--- Writes an entry of a framed cache in one atomic step.
--- KEYS  entry, stamp, deadline, deadlines of the cache
--- ARGV  condition (N none, A absent, P present, V version), version, expiry kind, ms, random,
---       header before the stamp, header after it, value, 'E' to answer with the existing entry
--- Answers {1}, or {0, version or nil}, or with 'E' {0, bytes of the entry, pttl}.
+-- Writes an entry of a framed cache, and makes it a member of groups, in one atomic step.
+-- KEYS  entry, stamp, what waits for the entry, flush clock, deadline, deadlines of the cache, stamps of groups...
+-- ARGV  condition (N none, A absent, P present, V version), version, expiry kind, ms, random, header before the stamp,
+--       value, 'E' to answer with the existing entry, how many of the declared groups are joined, declared groups
+-- Answers {1}, or {0, version or nil}, or with 'E' {0, bytes of the entry, pttl}; {-2} if there are too many groups; or
+-- asks.
 local condition, expected, kind, ms, random = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local stamp, clean = stamp_of(KEYS[2], random)
 local version = nil
 if condition ~= 'N' or kind == 'K' then
   version = live_version(KEYS[1], stamp, clean)
+  if #undeclared > 0 then return ask() end
 end
 local holds = condition == 'N'
   or (condition == 'A' and not version)
   or (condition == 'P' and version)
   or (condition == 'V' and version == expected)
 if not holds then
-  if ARGV[9] == 'E' then
+  if ARGV[8] == 'E' then
     return {0, redis.call('GET', KEYS[1]), redis.call('PTTL', KEYS[1])}
   end
   return {0, version or false}
 end
-kind, ms = due(KEYS[3], mark_of(KEYS[4], stamp), kind, ms)
-store(KEYS[1], ARGV[6] .. stamp .. ARGV[7] .. ARGV[8], kind, ms, version)
+local groups = waiting(KEYS[3])
+local waited = #groups > 0
+if not join(groups, tonumber(ARGV[9]), random, KEYS[4]) then return {-2} end
+kind, ms = due(KEYS[5], mark_of(KEYS[6], stamp), kind, ms)
+store(KEYS[1], frame(ARGV[6], stamp, write_groups(groups)) .. ARGV[7], kind, ms, version)
+if waited then redis.call('UNLINK', KEYS[3]) end
 return {1}

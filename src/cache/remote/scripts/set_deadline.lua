@@ -1,13 +1,14 @@
 -- Gives a key a deadline, and the live entry of that key if there is one.
--- KEYS  entry, deadline, deadlines of the cache, stamp (framed caches only)
--- ARGV  deadline in ms since the epoch, ms for which it is told that it has passed, random
--- Answers 1 if there was a live entry, else 0; -1 if a raw cache has not been marked, which comes first.
+-- KEYS  entry, deadline, deadlines of the cache, and in framed caches: stamp, stamps of groups...
+-- ARGV  deadline in ms since the epoch, ms for which it is told that it has passed, random, declared groups
+-- Answers 1 if there was a live entry, else 0; -1 if a raw cache has not been marked, which comes first; or asks.
 local at, mark, live = ARGV[1], nil, nil
 if KEYS[4] then
   local clean
   mark, clean = stamp_of(KEYS[4], ARGV[3])
-  if not bytes_of('GET', KEYS[3]) then redis.call('SET', KEYS[3], mark) end
   live = live_version(KEYS[1], mark, clean)
+  if #undeclared > 0 then return ask() end
+  if not bytes_of('GET', KEYS[3]) then redis.call('SET', KEYS[3], mark) end
 else
   mark = mark_of(KEYS[3])
   if not mark then return -1 end

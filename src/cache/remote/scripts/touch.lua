@@ -1,11 +1,14 @@
 -- Changes the expiry of a live entry; answers whether there was one.
--- KEYS  entry, deadline, deadlines of the cache, stamp (framed caches only)     ARGV  expiry kind, ms, random
+-- KEYS  entry, deadline, deadlines of the cache, and in framed caches: stamp, stamps of groups...
+-- ARGV  expiry kind, ms, random, declared groups
 local kind, ms = ARGV[1], ARGV[2]
 local stamp
 if KEYS[4] then
-  local clean
+  local clean, version
   stamp, clean = stamp_of(KEYS[4], ARGV[3])
-  if not live_version(KEYS[1], stamp, clean) then return 0 end
+  version = live_version(KEYS[1], stamp, clean)
+  if #undeclared > 0 then return ask() end
+  if not version then return 0 end
 elseif not bytes_of('STRLEN', KEYS[1]) or redis.call('EXISTS', KEYS[1]) == 0 then
   return 0
 end

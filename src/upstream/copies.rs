@@ -18,9 +18,11 @@ use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
+use super::batch::{Batch, Effect, Operation, Reply};
+use super::session::{Session, SessionSettings};
+use super::tracker::Untracked;
 use crate::drain::Tasks;
 use crate::model::{Applied, Cause, Copies, Durability, Fault};
-use crate::upstream::{Batch, Effect, Operation, Reply, Session, SessionSettings, Untracked};
 
 /// Calls that may queue for one connection. Further ones wait for their turn within their own limit.
 const QUEUE: usize = 1024;
@@ -33,7 +35,7 @@ const MARKER_MS: &[u8] = b"60000";
 
 /// Waits for copies.
 #[derive(Debug, Clone)]
-pub(super) struct Witnesses {
+pub struct Witnesses {
     some: mpsc::Sender<Asked>,
     all: mpsc::Sender<Asked>,
 }
@@ -58,8 +60,10 @@ struct Witness {
 }
 
 impl Witnesses {
-    /// Starts both connections when they are first needed. `marker` is a key of this process alone.
-    pub(super) fn start(settings: &SessionSettings, marker: &str, tasks: &Tasks) -> Self {
+    /// Opens both connections when they are first needed. They mark their places with keys of this process alone.
+    pub fn start(settings: &SessionSettings, tasks: &Tasks) -> Self {
+        let (prefix, process) = (&settings.redis.prefix, rand::random::<u64>());
+        let marker = format!("vedetta:wait:{prefix}:{process:016x}");
         let start = |name: &'static str| {
             let (sender, queue) = mpsc::channel(QUEUE);
             let witness = Witness {
@@ -87,7 +91,7 @@ impl Witnesses {
     ///
     /// # Errors
     /// `AppliedUnreplicated`, with how many had it in time.
-    pub(super) async fn secure(
+    pub async fn secure(
         &self,
         session: &Arc<Session>,
         durability: Durability,
@@ -115,9 +119,12 @@ impl Witnesses {
             Ok(Ok(())) => {}
             _ => return Err(short(replicas, None)),
         }
-        answered
-            .await
-            .unwrap_or_else(|_| Err(short(replicas, None)))
+        // Whoever counts answers in time, unless the node it counts on has stopped to answer.
+        let answer = tokio::time::timeout_at(until + SLICE * 2, answered).await;
+        answer
+            .ok()
+            .and_then(Result::ok)
+            .unwrap_or_else(|| Err(short(replicas, None)))
     }
 }
 

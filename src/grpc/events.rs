@@ -1,0 +1,166 @@
+//! The service `vedetta.v1.Events`: check, publish or subscribe, convert.
+//!
+//! Invariants: a stream ends with the process, and says so; a stream that nobody reads holds a place and no queue.
+//!
+//! Not here: what is told, and when (`crate::events`).
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures_util::stream;
+use tokio_util::sync::CancellationToken;
+use tonic::codegen::BoxStream;
+use tonic::{Request, Response, Status};
+
+use crate::config::{EventsConfig, Limits};
+use crate::events::{Delivery, Events, Gap, Message, Publication, Subscription};
+use crate::model::{CacheId, Cause, Fault};
+use crate::proto::v1;
+use crate::proto::v1::subscribe_response::{self as answer, Kind};
+
+use super::check::Checker;
+use super::convert::timestamp;
+use super::deadline::Deadline;
+use super::metrics::{Method, Metrics, Outcome};
+use super::status::status;
+
+/// Serves the channels.
+#[derive(Debug, Clone)]
+pub struct EventsService {
+    events: Arc<Events>,
+    config: EventsConfig,
+    limits: Limits,
+    metrics: Arc<Metrics>,
+    stop: CancellationToken,
+}
+
+impl EventsService {
+    /// Serves these channels until `stop`.
+    pub fn new(
+        events: Arc<Events>,
+        config: EventsConfig,
+        limits: Limits,
+        metrics: Arc<Metrics>,
+        stop: CancellationToken,
+    ) -> Self {
+        Self {
+            events,
+            config,
+            limits,
+            metrics,
+            stop,
+        }
+    }
+
+    fn checker(&self) -> Checker<'_, impl Fn(&CacheId) -> Result<(), String>> {
+        Checker::new(&self.limits, |_: &CacheId| Ok(()))
+    }
+
+    async fn append(
+        &self,
+        request: Request<v1::PublishRequest>,
+    ) -> Result<v1::PublishResponse, Status> {
+        let deadline = request.extensions().get::<Deadline>().map(|at| at.0);
+        let request = request.into_inner();
+        let mut check = self.checker();
+        let channel = check.channel(&request.tenant, &request.channel);
+        let payload = check.payload(request.payload, &self.config);
+        let operation_id = check.operation_id(request.operation_id);
+        let (channel, publication) = check.finish(|| {
+            let publication = Publication {
+                payload: payload?,
+                operation_id: operation_id?,
+            };
+            Some((channel?, publication))
+        })?;
+        let published = self.events.publish(&channel, &publication, deadline).await;
+        let point = published.map_err(|fault| status(&fault))?;
+        let id = point.to_text();
+        Ok(v1::PublishResponse { id })
+    }
+
+    fn open(&self, request: v1::SubscribeRequest) -> Result<Subscription, Status> {
+        let mut check = self.checker();
+        let tenant = check.tenant(&request.tenant);
+        let channels = check.subscription(&request.channels, request.resume_after);
+        let (tenant, channels) = check.finish(|| Some((tenant?, channels?)))?;
+        let subscribed = self.events.subscribe(&tenant, channels);
+        subscribed.map_err(|fault| status(&fault))
+    }
+}
+
+#[tonic::async_trait]
+impl v1::events_server::Events for EventsService {
+    type SubscribeStream = BoxStream<v1::SubscribeResponse>;
+
+    async fn publish(
+        &self,
+        request: Request<v1::PublishRequest>,
+    ) -> Result<Response<v1::PublishResponse>, Status> {
+        let began = Instant::now();
+        let result = self.append(request).await;
+        let result = result.map(|answer| (answer, Outcome::Done));
+        self.metrics.count(Method::Publish, began, result)
+    }
+
+    async fn subscribe(
+        &self,
+        request: Request<v1::SubscribeRequest>,
+    ) -> Result<Response<Self::SubscribeStream>, Status> {
+        let began = Instant::now();
+        let result = self.open(request.into_inner());
+        let result = result.map(|subscription| (subscription, Outcome::Done));
+        let subscription = self.metrics.count(Method::Subscribe, began, result)?;
+        let open = Some((subscription.into_inner(), self.stop.clone()));
+        Ok(Response::new(Box::pin(stream::unfold(open, next))))
+    }
+}
+
+type Open = Option<(Subscription, CancellationToken)>;
+
+/// The next message; after an error, the end.
+async fn next(open: Open) -> Option<(Result<v1::SubscribeResponse, Status>, Open)> {
+    let (mut subscription, stop) = open?;
+    let told = tokio::select! {
+        biased;
+        () = stop.cancelled() => Err(Fault::not_applied(
+            Cause::ShuttingDown,
+            "this vedetta is stopping",
+        )),
+        told = subscription.next() => told,
+    };
+    Some(match told {
+        Ok(delivery) => (Ok(response(delivery)), Some((subscription, stop))),
+        Err(fault) => (Err(status(&fault)), None),
+    })
+}
+
+fn response(delivery: Delivery) -> v1::SubscribeResponse {
+    let kind = match delivery {
+        Delivery::Started(channel, point) => Kind::Started(answer::Started {
+            channel: channel.as_str().to_owned(),
+            id: point.to_text(),
+        }),
+        Delivery::Message(channel, point, Message { payload, published }) => {
+            Kind::Message(answer::Message {
+                channel: channel.as_str().to_owned(),
+                id: point.to_text(),
+                payload,
+                published: Some(timestamp(published)),
+            })
+        }
+        Delivery::Gap(channel, after, gap) => Kind::Gap(answer::Gap {
+            channel: channel.as_str().to_owned(),
+            after: after.to_text(),
+            reason: reason(gap).into(),
+        }),
+    };
+    v1::SubscribeResponse { kind: Some(kind) }
+}
+
+fn reason(gap: Gap) -> answer::gap::Reason {
+    match gap {
+        Gap::Forgotten => answer::gap::Reason::Forgotten,
+        Gap::HistoryChanged => answer::gap::Reason::HistoryChanged,
+    }
+}
