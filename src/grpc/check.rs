@@ -5,7 +5,7 @@
 //!
 //! Not here: what the calls do (`cache`).
 
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use prost_types::Timestamp;
@@ -276,13 +276,17 @@ impl<'a, Admit: Fn(&CacheId) -> Result<(), String>> Checker<'a, Admit> {
     }
 
     fn deadline(&mut self, field: &str, deadline: Timestamp) -> Option<Expiry> {
+        self.time(field, deadline).map(Expiry::At)
+    }
+
+    pub(super) fn time(&mut self, field: &str, deadline: Timestamp) -> Option<SystemTime> {
         let Timestamp { seconds, nanos } = deadline;
         let time = u32::try_from(nanos)
             .ok()
             .filter(|nanos| *nanos < 1_000_000_000 && (0..=MAX_TIMESTAMP).contains(&seconds))
             .and_then(|nanos| UNIX_EPOCH.checked_add(Duration::new(seconds.unsigned_abs(), nanos)));
         match time {
-            Some(time) => Some(Expiry::At(time)),
+            Some(time) => Some(time),
             None => self.refuse(
                 field,
                 "is out of range; set a time between the years 1970 and 9999",

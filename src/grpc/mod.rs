@@ -9,6 +9,7 @@
 
 mod admission;
 mod cache;
+mod cache_lists;
 mod capability;
 mod check;
 mod check_events;

@@ -28,6 +28,11 @@ pub(super) struct Scripts {
     pub(super) sweep_groups: Script,
     pub(super) swept: Script,
     pub(super) increment: Script,
+    pub(super) list_edit: Script,
+    pub(super) set_deadline: Script,
+    pub(super) mark_deadlines: Script,
+    pub(super) forget_deadlines: Script,
+    pub(super) ttl: Script,
     pub(super) reconcile: Script,
     pub(super) clear_again: Script,
 }
@@ -45,11 +50,12 @@ impl Scripts {
                 "members",
                 "frame",
                 "expire",
+                "deadline",
                 "put_framed"
             ),
-            put_raw: script!("bytes", "digest", "expire", "put_raw"),
+            put_raw: script!("bytes", "digest", "expire", "deadline", "put_raw"),
             evict_framed: script!("bytes", "digest", "groups", "frame", "evict_framed"),
-            touch: script!("bytes", "digest", "groups", "frame", "touch"),
+            touch: script!("bytes", "digest", "groups", "frame", "deadline", "touch"),
             add_to_groups: script!(
                 "bytes",
                 "digest",
@@ -73,8 +79,31 @@ impl Scripts {
                 "members",
                 "frame",
                 "expire",
+                "deadline",
                 "increment"
             ),
+            list_edit: script!(
+                "bytes",
+                "digest",
+                "groups",
+                "clock",
+                "members",
+                "frame",
+                "expire",
+                "deadline",
+                "list_edit"
+            ),
+            set_deadline: script!(
+                "bytes",
+                "digest",
+                "groups",
+                "frame",
+                "deadline",
+                "set_deadline"
+            ),
+            mark_deadlines: script!("mark_deadlines"),
+            forget_deadlines: script!("forget_deadlines"),
+            ttl: script!("bytes", "digest", "groups", "frame", "deadline", "ttl"),
             reconcile: script!("bytes", "digest", "reconcile"),
             clear_again: script!("clear_again"),
         }
