@@ -58,10 +58,9 @@ impl Core {
         durability: Durability,
     ) -> Result<Written<i64>, Fault> {
         let kept = !increment.operation_id.is_empty();
-        let operation = if kept {
-            increment.operation_id.clone()
-        } else {
-            new_stamp()
+        let operation = match kept {
+            true => increment.operation_id.clone(),
+            false => new_stamp(),
         };
         let policy = self.rules.policy(&cache.name);
         let expiry = arguments(increment.initial_expiry, policy.default_ttl(rand::random()));

@@ -214,7 +214,9 @@ fn asked_for(reply: &Reply) -> Option<Vec<GroupName>> {
         Reply::Bytes(name) => GroupName::new(std::str::from_utf8(name).ok()?).ok(),
         _ => None,
     };
-    (*first == ASKS).then(|| names.iter().filter_map(name).collect())
+    // Without a name it is an answer, as that of an entry without expiry is.
+    let asks = *first == ASKS && !names.is_empty();
+    asks.then(|| names.iter().filter_map(name).collect())
 }
 
 /// Whether a script refused because an entry would be in too many groups.

@@ -6,6 +6,16 @@
 use crate::upstream::Script;
 
 macro_rules! script {
+    // Those that must know whether an entry of a framed cache is alive.
+    (judges, $($part:literal),+) => {
+        script!("bytes", "digest", "groups", "frame", $($part),+)
+    };
+    // Those of them that store.
+    (stores, $part:literal) => {
+        script!(
+            "room", "bytes", "digest", "groups", "clock", "members", "frame", "expire", "deadline", $part
+        )
+    };
     ($($part:literal),+) => {
         Script::new(concat!($(include_str!(concat!("scripts/", $part, ".lua")), "\n"),+))
     };
@@ -42,68 +52,23 @@ impl Scripts {
         Self {
             read_many: script!("bytes", "read_many"),
             confirm: script!("bytes", "digest", "confirm"),
-            put_framed: script!(
-                "bytes",
-                "digest",
-                "groups",
-                "clock",
-                "members",
-                "frame",
-                "expire",
-                "deadline",
-                "put_framed"
-            ),
+            put_framed: script!(stores, "put_framed"),
             put_raw: script!("bytes", "digest", "expire", "deadline", "put_raw"),
-            evict_framed: script!("bytes", "digest", "groups", "frame", "evict_framed"),
-            touch: script!("bytes", "digest", "groups", "frame", "deadline", "touch"),
-            add_to_groups: script!(
-                "bytes",
-                "digest",
-                "groups",
-                "clock",
-                "members",
-                "frame",
-                "add_to_groups"
-            ),
-            flush_groups: script!("bytes", "clock", "flush_groups"),
+            evict_framed: script!(judges, "evict_framed"),
+            touch: script!(judges, "deadline", "touch"),
+            add_to_groups: script!(stores, "add_to_groups"),
+            flush_groups: script!("room", "bytes", "clock", "flush_groups"),
             flush_again: script!("bytes", "clock", "flush_again"),
             clear_framed: script!("clear_framed"),
-            sweep: script!("bytes", "digest", "groups", "frame", "sweep"),
-            sweep_groups: script!("bytes", "digest", "groups", "frame", "sweep_groups"),
+            sweep: script!(judges, "sweep"),
+            sweep_groups: script!(judges, "sweep_groups"),
             swept: script!("swept"),
-            increment: script!(
-                "bytes",
-                "digest",
-                "groups",
-                "clock",
-                "members",
-                "frame",
-                "expire",
-                "deadline",
-                "increment"
-            ),
-            list_edit: script!(
-                "bytes",
-                "digest",
-                "groups",
-                "clock",
-                "members",
-                "frame",
-                "expire",
-                "deadline",
-                "list_edit"
-            ),
-            set_deadline: script!(
-                "bytes",
-                "digest",
-                "groups",
-                "frame",
-                "deadline",
-                "set_deadline"
-            ),
+            increment: script!(stores, "increment"),
+            list_edit: script!(stores, "list_edit"),
+            set_deadline: script!(judges, "deadline", "set_deadline"),
             mark_deadlines: script!("mark_deadlines"),
             forget_deadlines: script!("forget_deadlines"),
-            ttl: script!("bytes", "digest", "groups", "frame", "deadline", "ttl"),
+            ttl: script!(judges, "deadline", "ttl"),
             reconcile: script!("bytes", "digest", "reconcile"),
             clear_again: script!("clear_again"),
         }
