@@ -14,6 +14,7 @@ mod capability;
 mod check;
 mod check_events;
 mod check_groups;
+mod check_puts;
 mod check_sessions;
 mod check_writes;
 mod convert;

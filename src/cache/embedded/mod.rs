@@ -6,6 +6,7 @@
 
 mod counter;
 mod deadline;
+mod entries;
 mod groups;
 mod list;
 mod operation;

@@ -7,30 +7,24 @@
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
 
+use quick_cache::DefaultHashBuilder;
 use quick_cache::unsync::Cache;
-use quick_cache::{DefaultHashBuilder, Lifecycle, Weighter};
 
 use crate::config::{CacheRules, Encoding};
 use crate::model::{
-    CacheId, Cause, Condition, Evidence, Expiry, Fault, Groups, Hit, Key, Lookup, PutOutcome,
-    Tenant, TtlLookup, Value, Version,
+    CacheId, Cause, Condition, Evidence, Expiry, Fault, Hit, Key, Lookup, PutOutcome, Tenant,
+    TtlLookup, Value, Version,
 };
 
 use super::super::frame;
 use super::super::store::{Edited, IfAbsent, Put, too_many_groups};
 use super::deadline::Deadlines;
+use super::entries::{ByWeight, Entries, Entry, Evictions, OVERHEAD, Place, weight};
 use super::operation::Operations;
 use super::pending::Pending;
-
-/// What an entry weighs beyond its key and value: names, version, times and the slots of the map.
-const OVERHEAD: u64 = 160;
-
-/// What a group of an entry weighs beyond its name.
-const GROUP: u64 = 32;
 
 /// An entry may weigh at most this part of the capacity, so that one value cannot empty the store.
 const LARGEST_PART: u64 = 2;
@@ -59,50 +53,6 @@ pub struct Figures {
     /// Entries that left because the store was full.
     pub evictions: u64,
 }
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Place {
-    pub(super) cache: CacheId,
-    pub(super) key: Key,
-}
-
-#[derive(Debug, Clone)]
-pub(super) struct Entry {
-    pub(super) value: Value,
-    version: Version,
-    expires: Option<Instant>,
-    pub(super) groups: Groups,
-}
-
-#[derive(Debug, Clone)]
-pub(super) struct ByWeight;
-
-impl Weighter<Place, Entry> for ByWeight {
-    fn weight(&self, place: &Place, entry: &Entry) -> u64 {
-        weight(&place.key, &entry.value, &entry.groups)
-    }
-}
-
-pub(super) fn weight(key: &Key, value: &Value, groups: &Groups) -> u64 {
-    OVERHEAD
-        + key.as_bytes().len() as u64
-        + value.len() as u64
-        + GROUP * groups.len() as u64
-        + groups.bytes() as u64
-}
-
-#[derive(Debug, Clone, Default)]
-pub(super) struct Evictions(Arc<AtomicU64>);
-
-impl Lifecycle<Place, Entry> for Evictions {
-    type RequestState = ();
-
-    fn on_evict(&self, (): &mut (), _: Place, _: Entry) {
-        self.0.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-pub(super) type Entries = Cache<Place, Entry, ByWeight, DefaultHashBuilder, Evictions>;
 
 /// The entries and the rules about them.
 #[derive(Debug)]
@@ -413,8 +363,9 @@ fn hit(entry: &Entry, now: Now) -> Hit {
 #[cfg(test)]
 mod tests {
     use crate::config::CacheRules;
-    use crate::model::{CacheName, GroupName};
+    use crate::model::{CacheName, GroupName, Groups};
 
+    use super::super::entries::GROUP;
     use super::*;
 
     fn absent() -> Lookup {
