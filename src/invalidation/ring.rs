@@ -92,7 +92,7 @@ fn weight(event: &Event) -> usize {
             Event::Invalidated { keys, .. } => {
                 keys.iter().map(|key| key.as_bytes().len() + OVERHEAD).sum()
             }
-            Event::DataLoss(caches) => caches.len() * OVERHEAD,
+            Event::DataLoss { caches, .. } => caches.len() * OVERHEAD,
             Event::Cleared(_)
             | Event::Discontinuity(_)
             | Event::FailoverStarted

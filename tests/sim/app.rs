@@ -130,7 +130,7 @@ impl App {
                 }
             }
             Event::Cleared(_) | Event::Discontinuity(_) => self.drop_everything(),
-            Event::FailoverStarted | Event::FailoverFinished { .. } | Event::DataLoss(_) => {}
+            Event::FailoverStarted | Event::FailoverFinished { .. } | Event::DataLoss { .. } => {}
         }
     }
 

@@ -13,7 +13,7 @@
 mod notes;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -22,7 +22,7 @@ use tokio::sync::mpsc;
 use crate::clock;
 use crate::failover::{Reconcile, Reconciled, Reconciling};
 use crate::invalidation::{Event, Hub};
-use crate::model::{CacheId, Cause, Fault, Place};
+use crate::model::{CacheId, Cause, Fault, Moment, Place};
 use crate::upstream::{Batch, Effect, Operation, Reply, Session};
 
 use super::super::layout::Layout;
@@ -84,6 +84,7 @@ impl Journal {
             place,
             acknowledged: place.offset.is_some(),
             number: 0,
+            first: Moment::START,
         };
         self.halves.lock().note(entry, note, clock::now());
     }
@@ -96,6 +97,21 @@ impl Journal {
             place,
             acknowledged: place.offset.is_some(),
             number: 0,
+            first: Moment::START,
+        };
+        self.halves.lock().clear(cache, clear, clock::now());
+    }
+
+    /// A load of a cache is complete. A node without all of it is not looked through: the cache is cleared there, since
+    /// it has to be loaded again anyhow.
+    pub(super) fn loaded(&self, cache: &CacheId, framed: bool, place: Place) {
+        let clear = Clear {
+            framed,
+            stamp: None,
+            place,
+            acknowledged: place.offset.is_some(),
+            number: 0,
+            first: Moment::START,
         };
         self.halves.lock().clear(cache, clear, clock::now());
     }
@@ -167,6 +183,7 @@ impl Journal {
             };
             if gone && acknowledged {
                 found.lost += 1;
+                found.since = Some(found.since.map_or(note.first, |at| at.min(note.first)));
                 if !found.caches.contains(&note.cache) {
                     found.caches.push(note.cache.clone());
                 }
@@ -201,6 +218,7 @@ impl Journal {
         }
         if clear.acknowledged {
             found.lost += 1;
+            found.since = Some(found.since.map_or(clear.first, |at| at.min(clear.first)));
             if !found.caches.contains(cache) {
                 found.caches.push(cache.clone());
             }
@@ -240,7 +258,10 @@ impl Reconcile for Journal {
             );
         }
         if !found.caches.is_empty() {
-            self.hub.record(Event::DataLoss(found.caches.clone()));
+            let caches = found.caches.clone();
+            let ago = |at: Moment| clock::now().since(at);
+            let since = found.since.map(|at| SystemTime::now() - ago(at));
+            self.hub.record(Event::DataLoss { caches, since });
         }
     }
 }
