@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::admin::{self, Probes, Pulse};
-use crate::cache::{Cache, Embedded, Store};
+use crate::cache::{Cache, Embedded, Loads, Store};
 use crate::clock;
 use crate::config::{Api, Config, Loaded, RedisConfig, SentinelConfig, StoreConfig};
 use crate::drain::Tasks;
@@ -252,15 +252,16 @@ async fn open<S: Store>(
     floors: &Floors,
     listeners: Listeners,
 ) -> Result<Health, StartError> {
-    let (metrics, inflight) = registry.register(|| {
+    let (metrics, loads, inflight) = registry.register(|| {
         (
             Arc::new(grpc::Metrics::register()),
+            Loads::register(),
             Inflight::new(config.limits.inflight_calls),
         )
     });
     let admitting = cache.clone();
     let admit = Admit(Arc::new(move |name| admitting.admit(name)));
-    let service = CacheService::new(cache, config.limits.clone(), metrics.clone());
+    let service = CacheService::new(cache, loads.clone(), config.limits.clone(), metrics.clone());
     let watch = WatchService::new(
         hub,
         admit,
@@ -268,7 +269,13 @@ async fn open<S: Store>(
         metrics.clone(),
         floors.serving.stopping(),
     );
-    let status = StatusService::new(sources, config.limits.clone(), config.profile, metrics);
+    let status = StatusService::new(
+        sources,
+        config.limits.clone(),
+        config.profile,
+        loads,
+        metrics,
+    );
     let draining = Draining {
         grace: config.api.drain,
         inflight,

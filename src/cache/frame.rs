@@ -3,7 +3,7 @@
 //! ```text
 //!  0  4  magic F5 'v' 'd' 't'       F5 begins neither UTF-8 text nor JDK serialisation (AC ED)
 //!  4  1  format, 1
-//!  5  1  flags; bit 0: the value is null
+//!  5  1  flags; bit 0: the value is null; bit 1: the header ends with the snapshot of the load that wrote the entry
 //!  6  2  length of the whole header, big endian; readers skip what they do not know
 //!  8 16  version, unique
 //! 24 16  stamp of the cache at the time of writing
@@ -28,6 +28,10 @@ pub(super) const STAMP_BYTES: usize = 16;
 
 const FORMAT: u8 = 1;
 const NULL_FLAG: u8 = 1;
+const LOADED_FLAG: u8 = 2;
+
+/// Digits of the snapshot that a loaded entry is of, which are the last of its header.
+pub(super) const SNAPSHOT_BYTES: usize = 20;
 const VERSION_AT: usize = 8;
 const STAMP_AT: usize = VERSION_AT + Version::UNIQUE_BYTES;
 const HEADER_BYTES: usize = STAMP_AT + STAMP_BYTES + 1;
@@ -46,6 +50,22 @@ pub(super) fn header(value: &Value, version: &Version) -> (Bytes, Bytes) {
     head.put_u16(HEADER_BYTES as u16);
     head.put_slice(version.as_bytes());
     (head.freeze(), Bytes::from_static(&[0]))
+}
+
+/// The same parts for an entry of a load, which tells its snapshot.
+pub(super) fn loaded_header(value: &Value, version: &Version, snapshot: u64) -> (Bytes, Bytes) {
+    let (head, tail) = header(value, version);
+    let mut head = BytesMut::from(head);
+    head[5] |= LOADED_FLAG;
+    let length = (HEADER_BYTES + SNAPSHOT_BYTES) as u16;
+    head[6..8].copy_from_slice(&length.to_be_bytes());
+    let tail = [&tail[..], snapshot_digits(snapshot).as_bytes()].concat();
+    (head.freeze(), tail.into())
+}
+
+/// A snapshot as texts that compare as the numbers do, in whatever order the locale of Redis has letters.
+pub(super) fn snapshot_digits(snapshot: u64) -> String {
+    format!("{snapshot:020}")
 }
 
 /// The bytes of a value after the header.
@@ -153,6 +173,29 @@ mod tests {
             let bytes = if magic { [&MAGIC[..], &bytes].concat() } else { bytes };
             let _ = read_framed(&bytes.into());
         }
+    }
+
+    #[test]
+    fn a_loaded_entry_reads_back_and_ends_its_header_with_its_snapshot() {
+        let (value, version) = (
+            Value::Data(Bytes::from_static(b"v")),
+            Version::unique(1, 2, 3),
+        );
+        let (head, tail) = loaded_header(&value, &version, u64::MAX);
+        let bytes: Bytes = [head, Bytes::from_static(STAMP), tail, payload(&value)]
+            .concat()
+            .into();
+        let length = usize::from(u16::from_be_bytes([bytes[6], bytes[7]]));
+        assert_eq!(
+            &bytes[length - SNAPSHOT_BYTES..length],
+            b"18446744073709551615"
+        );
+        let expected = Stored::Framed {
+            value,
+            version,
+            stamp: Bytes::from_static(STAMP),
+        };
+        assert_eq!(read_framed(&bytes), expected);
     }
 
     #[test]

@@ -11,11 +11,14 @@
 mod embedded;
 mod frame;
 mod layout;
+mod load;
 mod path;
 mod remote;
+mod scan;
 mod store;
 
 pub use embedded::{Embedded, Figures, SWEEP_INTERVAL};
+pub use load::{Load, LoadFigures, Loaded, Loading, Loads, Mode, Start};
 pub use path::{Cache, Call};
 pub use remote::{Canary, Coherence, Flight, Journal, Remote, Writing, canary_key};
 pub use store::{IfAbsent, Increment, Items, Put, Read, Store, Write, Written};

@@ -44,14 +44,19 @@ impl Call {
         }
     }
 
-    async fn read<T>(
+    /// Until when the caller waits.
+    pub fn deadline(self) -> Option<Instant> {
+        self.deadline
+    }
+
+    pub(super) async fn read<T>(
         self,
         work: impl Future<Output = Result<T, Fault>> + Send,
     ) -> Result<T, Fault> {
         self.bounded(work, too_late).await
     }
 
-    async fn write<T>(
+    pub(super) async fn write<T>(
         self,
         work: impl Future<Output = Result<T, Fault>> + Send,
     ) -> Result<T, Fault> {

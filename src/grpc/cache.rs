@@ -8,7 +8,7 @@ use std::time::Instant;
 use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::cache::{Cache, Call, Put, Store};
+use crate::cache::{Cache, Call, Loads, Put, Store};
 use crate::config::Limits;
 use crate::model::{Address, CacheId, Condition, Fault, Value};
 use crate::proto::v1;
@@ -23,24 +23,42 @@ use super::status::{missing, status};
 /// Serves a cache over some store.
 #[derive(Debug)]
 pub struct CacheService<S> {
-    cache: Arc<Cache<S>>,
+    pub(super) cache: Arc<Cache<S>>,
+    pub(super) loads: Arc<Loads>,
     limits: Limits,
     metrics: Arc<Metrics>,
 }
 
-type Answer<T> = Result<(T, Outcome), Status>;
+impl<S> Clone for CacheService<S> {
+    fn clone(&self) -> Self {
+        Self {
+            cache: self.cache.clone(),
+            loads: self.loads.clone(),
+            limits: self.limits.clone(),
+            metrics: self.metrics.clone(),
+        }
+    }
+}
+
+pub(super) type Answer<T> = Result<(T, Outcome), Status>;
 
 impl<S: Store> CacheService<S> {
     /// Serves this cache within these limits.
-    pub fn new(cache: Arc<Cache<S>>, limits: Limits, metrics: Arc<Metrics>) -> Self {
+    pub fn new(
+        cache: Arc<Cache<S>>,
+        loads: Arc<Loads>,
+        limits: Limits,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         Self {
             cache,
+            loads,
             limits,
             metrics,
         }
     }
 
-    fn checker(&self) -> Checker<'_, impl Fn(&CacheId) -> Result<(), String>> {
+    pub(super) fn checker(&self) -> Checker<'_, impl Fn(&CacheId) -> Result<(), String>> {
         Checker::new(&self.limits, |cache| self.cache.admit(cache))
     }
 
@@ -287,41 +305,10 @@ impl<S: Store> CacheService<S> {
         let ttl = self.cache.ttl(call, &address).await.map_err(refused)?;
         Ok(convert::ttl(ttl))
     }
-
-    async fn do_clear(&self, request: Request<v1::ClearRequest>) -> Answer<v1::ClearResponse> {
-        let (call, request) = open(request);
-        let mut check = self.checker();
-        let durability = check.durability(request.durability);
-        let cache = check.cache(&request.tenant, &request.cache);
-        let (cache, durability) = check.finish(|| Some((cache?, durability?)))?;
-        let call = call.durable(durability);
-        let written = self.cache.clear(call, &cache).await.map_err(refused)?;
-        let answer = v1::ClearResponse {
-            removed: written.answer,
-            token: convert::token(written.token),
-        };
-        Ok((answer, Outcome::Done))
-    }
-
-    async fn do_list_caches(
-        &self,
-        request: Request<v1::ListCachesRequest>,
-    ) -> Answer<v1::ListCachesResponse> {
-        let (call, request) = open(request);
-        let mut check = self.checker();
-        let tenant = check.tenant(&request.tenant);
-        let tenant = check.finish(|| tenant)?;
-        let caches = self.cache.caches(call, &tenant).await.map_err(refused)?;
-        let caches = caches
-            .iter()
-            .map(|cache| convert::cache_info(cache, self.cache.policy(cache)))
-            .collect();
-        Ok((v1::ListCachesResponse { caches }, Outcome::Done))
-    }
 }
 
 /// The deadline and the message of a request.
-fn open<T>(request: Request<T>) -> (Call, T) {
+pub(super) fn open<T>(request: Request<T>) -> (Call, T) {
     let deadline = request
         .extensions()
         .get::<Deadline>()
@@ -329,7 +316,7 @@ fn open<T>(request: Request<T>) -> (Call, T) {
     (Call::until(deadline), request.into_inner())
 }
 
-fn refused(fault: Fault) -> Status {
+pub(super) fn refused(fault: Fault) -> Status {
     status(&fault)
 }
 
@@ -338,6 +325,7 @@ fn refused(fault: Fault) -> Status {
 macro_rules! cache_service {
     (
         served { $($rpc:ident => $work:ident, $method:ident, $request:ident, $response:ident;)+ }
+        streams { $($streaming:ident => $answers:ident, $stream:ident, $counted:ident, $sent:ty, $told:ty;)+ }
         missing { $($later:ident, $name:literal, $asked:ty, $answer:ty;)+ }
     ) => {
         #[tonic::async_trait]
@@ -351,6 +339,17 @@ macro_rules! cache_service {
                 let began = Instant::now();
                 let result = self.$work(request).await;
                 self.metrics.count(Method::$method, began, result)
+            })+
+
+            $(type $stream = BoxStream<$told>;
+
+            async fn $streaming(
+                &self,
+                request: Request<$sent>,
+            ) -> Result<Response<Self::$stream>, Status> {
+                let began = Instant::now();
+                let result = self.$answers(request).await;
+                self.metrics.count(Method::$counted, began, result)
             })+
 
             $(async fn $later(&self, _: Request<$asked>) -> Result<Response<$answer>, Status> {
@@ -375,13 +374,16 @@ cache_service! {
         clear => do_clear, Clear, ClearRequest, ClearResponse;
         list_caches => do_list_caches, ListCaches, ListCachesRequest, ListCachesResponse;
     }
+    streams {
+        bulk_load => do_bulk_load, BulkLoadStream, BulkLoad, Streaming<v1::BulkLoadRequest>, v1::BulkLoadResponse;
+        scan => do_scan, ScanStream, Scan, v1::ScanRequest, v1::ScanResponse;
+    }
     missing {
         get_or_lease, "Cache/GetOrLease", v1::GetOrLeaseRequest, v1::GetOrLeaseResponse;
         set_deadline, "Cache/SetDeadline", v1::SetDeadlineRequest, v1::SetDeadlineResponse;
         list_edit, "Cache/ListEdit", v1::ListEditRequest, v1::ListEditResponse;
         add_to_groups, "Cache/AddToGroups", v1::AddToGroupsRequest, v1::AddToGroupsResponse;
         flush_groups, "Cache/FlushGroups", v1::FlushGroupsRequest, v1::FlushGroupsResponse;
-        bulk_load, "Cache/BulkLoad", Streaming<v1::BulkLoadRequest>, v1::BulkLoadResponse;
         pipeline, "Cache/Pipeline", Streaming<v1::PipelineRequest>, Self::PipelineStream;
     }
 }

@@ -22,6 +22,8 @@ pub(super) enum Method {
     GetTtl,
     Clear,
     ListCaches,
+    BulkLoad,
+    Scan,
     GetStatus,
     Watch,
 }
@@ -51,7 +53,7 @@ pub(super) enum Outcome {
     Internal,
 }
 
-const METHODS: [(Method, &str, &[Outcome]); 14] = [
+const METHODS: [(Method, &str, &[Outcome]); 16] = [
     (
         Method::Get,
         "Get",
@@ -72,6 +74,8 @@ const METHODS: [(Method, &str, &[Outcome]); 14] = [
     (Method::GetTtl, "GetTtl", &[Outcome::Hit, Outcome::Miss]),
     (Method::Clear, "Clear", &[Outcome::Done]),
     (Method::ListCaches, "ListCaches", &[Outcome::Done]),
+    (Method::BulkLoad, "BulkLoad", &[Outcome::Done]),
+    (Method::Scan, "Scan", &[Outcome::Done]),
     (Method::GetStatus, "GetStatus", &[Outcome::Done]),
     (Method::Watch, "Watch", &[Outcome::Done]),
 ];

@@ -8,6 +8,7 @@
 //! Not here: what a call means (`cache`).
 
 mod admission;
+mod bulk;
 mod cache;
 mod capability;
 mod check;
@@ -24,6 +25,7 @@ mod socket;
 mod status;
 mod status_service;
 mod watch;
+mod whole;
 
 pub use cache::CacheService;
 pub use limit::Inflight;

@@ -37,14 +37,17 @@ pub(super) const fn code(cause: Cause) -> Code {
         | Cause::NoMajority
         | Cause::PushesStopped
         | Cause::Fenced
+        | Cause::LoadRunning
         | Cause::ShuttingDown => Code::Unavailable,
         Cause::RedisOutOfMemory
         | Cause::Overloaded
         | Cause::AnswerTooLarge
         | Cause::StoreFull
         | Cause::TooManySubscribers
+        | Cause::TooManyLoads
+        | Cause::LoadTooLarge
         | Cause::SubscriberTooSlow => Code::ResourceExhausted,
-        Cause::LineageChanged | Cause::NotANumber => Code::FailedPrecondition,
+        Cause::LineageChanged | Cause::NotANumber | Cause::LoadLost => Code::FailedPrecondition,
         Cause::AppliedUnreplicated => Code::Aborted,
         Cause::OutcomeUnknown => Code::Unknown,
         Cause::Deadline => Code::DeadlineExceeded,

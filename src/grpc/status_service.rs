@@ -7,6 +7,7 @@ use tokio::sync::watch;
 use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status};
 
+use crate::cache::Loads;
 use crate::config::{Limits, Profile};
 use crate::failover::{self, Phase, Weakness};
 use crate::model::Moment;
@@ -15,6 +16,7 @@ use crate::proto::v1;
 use crate::proto::v1::get_status_response as answer;
 use crate::sentinel::{Election, SentinelView};
 
+use super::bulk;
 use super::capability;
 use super::convert::{duration, timestamp};
 use super::metrics::{Method, Metrics, Outcome};
@@ -49,17 +51,25 @@ pub struct StatusService {
     sources: Sources,
     limits: Limits,
     profile: Profile,
+    loads: Arc<Loads>,
     started: SystemTime,
     metrics: Arc<Metrics>,
 }
 
 impl StatusService {
     /// Tells what these sources show.
-    pub fn new(sources: Sources, limits: Limits, profile: Profile, metrics: Arc<Metrics>) -> Self {
+    pub fn new(
+        sources: Sources,
+        limits: Limits,
+        profile: Profile,
+        loads: Arc<Loads>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         Self {
             sources,
             limits,
             profile,
+            loads,
             started: SystemTime::now(),
             metrics,
         }
@@ -76,6 +86,7 @@ impl StatusService {
                 Profile::Entando => "entando",
             }
             .to_owned(),
+            loads: bulk::show(&self.loads),
             ..v1::GetStatusResponse::default()
         };
         match &self.sources {

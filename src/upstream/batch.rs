@@ -46,11 +46,15 @@ pub enum Operation {
     Survey,
     /// The canary is read, written, or looked for losses with.
     Canary,
+    /// A cache is loaded.
+    Load,
+    /// Keys are listed.
+    Scan,
 }
 
 impl Operation {
     /// Every operation, for registering metrics.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::Get,
         Self::Put,
         Self::Evict,
@@ -65,6 +69,8 @@ impl Operation {
         Self::Reconcile,
         Self::Wait,
         Self::Survey,
+        Self::Load,
+        Self::Scan,
     ];
 
     /// The label.
@@ -84,6 +90,8 @@ impl Operation {
             Self::Reconcile => "reconcile",
             Self::Wait => "wait",
             Self::Survey => "survey",
+            Self::Load => "load",
+            Self::Scan => "scan",
         }
     }
 }

@@ -5,6 +5,7 @@
 //! Not here: the rules (`state`). Nothing survives the process, and nothing is shared with another one.
 
 mod counter;
+mod load;
 mod state;
 
 use std::sync::Arc;

@@ -21,8 +21,10 @@ use crate::model::{
 };
 
 use super::super::frame;
+use super::super::load::{Load, Mode};
 use super::super::store::{IfAbsent, Put};
 use super::counter::Operations;
+use super::load::Register;
 
 /// What an entry weighs beyond its key and value: names, version, times and the slots of the map.
 const OVERHEAD: u64 = 160;
@@ -66,6 +68,8 @@ struct Entry {
     value: Value,
     version: Version,
     expires: Option<Instant>,
+    /// The snapshot of the load that wrote it, if one did.
+    loaded: Option<u64>,
 }
 
 #[derive(Debug, Clone)]
@@ -103,6 +107,7 @@ pub(super) struct State {
     capacity: u64,
     evictions: Evictions,
     pub(super) operations: Operations,
+    pub(super) loads: Register,
 }
 
 impl State {
@@ -122,6 +127,7 @@ impl State {
             capacity,
             evictions,
             operations: Operations::default(),
+            loads: Register::default(),
         }
     }
 
@@ -156,6 +162,7 @@ impl State {
         if !holds {
             return Ok(PutOutcome::NotStored(current_version));
         }
+        self.loads.note(cache, &put.key);
         let version = self.store(cache, put, current.as_ref(), random, now)?;
         Ok(PutOutcome::Stored(version))
     }
@@ -170,13 +177,59 @@ impl State {
         self.remember(cache);
         match self.live(cache, &put.key, now) {
             Some(entry) => Ok(IfAbsent::Existing(hit(&entry, now))),
-            None => self
-                .store(cache, put, None, random, now)
-                .map(IfAbsent::Stored),
+            None => {
+                self.loads.note(cache, &put.key);
+                self.store(cache, put, None, random, now)
+                    .map(IfAbsent::Stored)
+            }
         }
     }
 
+    /// Writes an entry of a load, unless there is one that may be newer; tells whether it did.
+    pub(super) fn put_loaded(
+        &mut self,
+        cache: &CacheId,
+        put: Put,
+        load: Load,
+        random: u64,
+        now: Now,
+    ) -> Result<bool, Fault> {
+        self.remember(cache);
+        if load.mode == Mode::IfOlder
+            && let Some(entry) = self.live(cache, &put.key, now)
+        {
+            let older = match self.rules.policy(&cache.name).encoding {
+                Encoding::Framed => entry.loaded.is_some_and(|of| of <= load.snapshot),
+                Encoding::Raw => entry.value == put.value,
+            };
+            if !older {
+                return Ok(false);
+            }
+        }
+        let place = place(cache, &put.key);
+        self.store(cache, put, None, random, now)?;
+        if let Some(mut entry) = self.entries.get(&place).cloned() {
+            entry.loaded = Some(load.snapshot);
+            let key = place.key.into_owned();
+            self.entries.insert(Place { key, ..place }, entry);
+        }
+        Ok(true)
+    }
+
+    pub(super) fn keys(&self, cache: &CacheId) -> Vec<Key> {
+        let ours = self
+            .entries
+            .iter()
+            .filter(|(place, _)| place.cache == *cache);
+        ours.map(|(place, _)| place.key.clone()).collect()
+    }
+
     pub(super) fn evict(&mut self, cache: &CacheId, key: &Key, now: Now) -> bool {
+        self.loads.note(cache, key);
+        self.remove(cache, key, now)
+    }
+
+    pub(super) fn remove(&mut self, cache: &CacheId, key: &Key, now: Now) -> bool {
         let existed = self.live(cache, key, now).is_some();
         self.entries.remove(&place(cache, key));
         existed
@@ -203,6 +256,7 @@ impl State {
 
     /// Counts in raw caches only, as the other store does.
     pub(super) fn clear(&mut self, cache: &CacheId, now: Now) -> Option<u64> {
+        self.loads.clear(cache);
         let removed = Cell::new(0);
         self.entries.retain(|place, entry| {
             let stays = place.cache != *cache;
@@ -263,6 +317,7 @@ impl State {
             value: owned(value),
             version: version.clone(),
             expires,
+            loaded: None,
         };
         let place = place(cache, &put.key);
         if is_live(&entry, now) {

@@ -56,6 +56,7 @@ impl Core {
         let mut keys = vec![
             self.layout.entry(cache, &increment.key),
             self.layout.operation(cache, &increment.key, &operation),
+            self.layout.load(cache),
         ];
         let policy = self.rules.policy(&cache.name);
         let expiry = arguments(increment.initial_expiry, policy.ttl);

@@ -21,6 +21,7 @@ mod counter;
 mod expiry;
 mod flight;
 mod journal;
+mod load;
 mod metrics;
 mod own_write;
 mod read;

@@ -51,10 +51,14 @@ impl Core {
         for key in keys {
             let entry = self.layout.entry(cache, key);
             match self.encoding(cache) {
-                Encoding::Raw => batch.command("UNLINK", &[&entry]),
+                Encoding::Raw => batch.script(
+                    &self.scripts.evict_raw,
+                    &[entry, self.layout.load(cache)],
+                    &[],
+                ),
                 Encoding::Framed => batch.script(
                     &self.scripts.evict_framed,
-                    &[entry, self.layout.stamp(cache)],
+                    &[entry, self.layout.stamp(cache), self.layout.load(cache)],
                     &[new_stamp()],
                 ),
             };
@@ -155,13 +159,29 @@ impl Core {
         cache: &CacheId,
         removed: &AtomicU64,
     ) -> Result<(Option<u64>, Sent), Fault> {
+        // Before and after: neither a load that was running nor one that began meanwhile may pass for complete.
+        self.end_loads(session, cache).await?;
         self.sweeper.remove_all(session, cache, removed).await?;
-        let behind = Batch::new(Operation::Clear, Effect::Write);
+        let mut behind = Batch::new(Operation::Clear, Effect::Write);
+        behind.command(
+            "UNLINK",
+            &[&self.layout.load(cache), &self.layout.loaded(cache)],
+        );
         let sent = self.send_write(session, behind).await.map_err(|fault| {
             let detail = format!("cleared, but the link ended then: {}", fault.detail);
             Fault::unknown(Cause::OutcomeUnknown, detail)
         })?;
         Ok((Some(removed.load(Ordering::Relaxed)), sent))
+    }
+
+    async fn end_loads(&self, session: &Arc<Session>, cache: &CacheId) -> Result<(), Fault> {
+        let mut batch = Batch::new(Operation::Clear, Effect::Write);
+        batch.command(
+            "UNLINK",
+            &[&self.layout.load(cache), &self.layout.loaded(cache)],
+        );
+        let ended = self.send(session, batch).await?;
+        truth(ended.into_iter().next().unwrap_or(Reply::Nil)).map(|_| ())
     }
 
     /// Clears raw caches again whose clear a new master may not have.

@@ -1,11 +1,11 @@
 -- Adds to a counter in one atomic step, once per operation.
--- KEYS  entry, operation, stamp (framed caches only)
+-- KEYS  entry, operation, record of a running load, stamp (framed caches only)
 -- ARGV  delta, floor or '', expiry kind and ms if it is created, ms for which the operation is remembered or '',
 --       random, header before the stamp, header after it
 -- Answers {1, new value}, or {0} if the entry is not a number or would leave 64 bits.
 -- Numbers of Lua have 53 bits, so Redis adds: in the key of the operation, which thereby holds the answer.
 local delta, floor, kind, ms, kept = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
-local framed = KEYS[3]
+local framed = KEYS[4]
 if kept ~= '' then
   local done = bytes_of('GET', KEYS[2])
   if done then return {1, done} end
@@ -30,7 +30,7 @@ end
 local stamp, exists, text = nil, false, nil
 if framed then
   local clean
-  stamp, clean = stamp_of(KEYS[3], ARGV[6])
+  stamp, clean = stamp_of(KEYS[4], ARGV[6])
   if live_version(KEYS[1], stamp, clean) then
     exists = true
     text = redis.call('GET', KEYS[1])
@@ -57,5 +57,6 @@ end
 local value = redis.call('GET', KEYS[2])
 if kept == '' then redis.call('UNLINK', KEYS[2]) end
 if exists then kind, ms = 'K', '' end
+note_for_load(KEYS[3], KEYS[1])
 store(KEYS[1], framed and ARGV[7] .. stamp .. ARGV[8] .. value or value, kind, ms, exists)
 return {1, value}

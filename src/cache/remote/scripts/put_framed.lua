@@ -1,5 +1,5 @@
 -- Writes an entry of a framed cache in one atomic step.
--- KEYS  entry, stamp
+-- KEYS  entry, stamp, record of a running load
 -- ARGV  condition (N none, A absent, P present, V version), version, expiry kind, ms, random,
 --       header before the stamp, header after it, value, 'E' to answer with the existing entry
 -- Answers {1}, or {0, version or nil}, or with 'E' {0, bytes of the entry, pttl}.
@@ -19,5 +19,6 @@ if not holds then
   end
   return {0, version or false}
 end
+note_for_load(KEYS[3], KEYS[1])
 store(KEYS[1], ARGV[6] .. stamp .. ARGV[7] .. ARGV[8], kind, ms, version)
 return {1}
