@@ -11,12 +11,15 @@
 mod embedded;
 mod frame;
 mod layout;
+mod load;
 mod path;
 mod remote;
+mod scan;
 mod store;
 
 pub use crate::call::Call;
 pub use embedded::{Embedded, Figures, SWEEP_INTERVAL};
+pub use load::{Load, LoadFigures, Loaded, Loading, Loads, Mode, Start};
 pub use path::Cache;
 pub use remote::{Canary, ClearsAgain, Coherence, Flight, Journal, Remote, Writing, canary_key};
 pub use store::{IfAbsent, Increment, Items, Put, Read, Store, Write, Written};

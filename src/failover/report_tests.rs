@@ -51,6 +51,7 @@ fn a_failover_step_by_step() {
         removed: 2,
         lost: 1,
         caches: Vec::new(),
+        since: None,
     };
     recorder.serving(&master(2, 2), 2, false, &found, at(2210));
     let wrote = Some(at(2215).moment);

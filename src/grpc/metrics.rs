@@ -24,6 +24,8 @@ pub(super) enum Method {
     FlushGroups,
     Clear,
     ListCaches,
+    BulkLoad,
+    Scan,
     GetStatus,
     Watch,
     SessionCreate,
@@ -62,7 +64,7 @@ pub(super) enum Outcome {
     Internal,
 }
 
-const METHODS: [(Method, &str, &[Outcome]); 25] = [
+const METHODS: [(Method, &str, &[Outcome]); 27] = [
     (
         Method::Get,
         "Get",
@@ -89,6 +91,8 @@ const METHODS: [(Method, &str, &[Outcome]); 25] = [
     (Method::FlushGroups, "FlushGroups", &[Outcome::Done]),
     (Method::Clear, "Clear", &[Outcome::Done]),
     (Method::ListCaches, "ListCaches", &[Outcome::Done]),
+    (Method::BulkLoad, "BulkLoad", &[Outcome::Done]),
+    (Method::Scan, "Scan", &[Outcome::Done]),
     (Method::GetStatus, "GetStatus", &[Outcome::Done]),
     (Method::Watch, "Watch", &[Outcome::Done]),
     (Method::SessionCreate, "SessionCreate", &[Outcome::Done]),

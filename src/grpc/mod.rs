@@ -8,6 +8,7 @@
 //! Not here: what a call means (`cache`, `events`).
 
 mod admission;
+mod bulk;
 mod cache;
 mod capability;
 mod check;
@@ -30,6 +31,7 @@ mod socket;
 mod status;
 mod status_service;
 mod watch;
+mod whole;
 
 pub use cache::CacheService;
 pub use events::EventsService;

@@ -38,6 +38,7 @@ pub(super) const fn code(cause: Cause) -> Code {
         | Cause::PushesStopped
         | Cause::Contended
         | Cause::Fenced
+        | Cause::LoadRunning
         | Cause::ShuttingDown => Code::Unavailable,
         Cause::RedisOutOfMemory
         | Cause::Overloaded
@@ -45,8 +46,11 @@ pub(super) const fn code(cause: Cause) -> Code {
         | Cause::StoreFull
         | Cause::SessionTooLarge
         | Cause::TooManySubscribers
+        | Cause::TooManyLoads
+        | Cause::LoadTooLarge
         | Cause::SubscriberTooSlow => Code::ResourceExhausted,
         Cause::LineageChanged
+        | Cause::LoadLost
         | Cause::NotANumber
         | Cause::SessionsInactive
         | Cause::TooManyGroups => Code::FailedPrecondition,

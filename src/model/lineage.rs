@@ -27,6 +27,11 @@ impl Lineage {
         id.copy_from_slice(&digest.finalize()[..ID_BYTES]);
         Self(id)
     }
+
+    /// The same as text, for other programs to store and compare.
+    pub fn to_text(self) -> String {
+        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
 }
 
 /// What a write returns, so that a later read can ask for nothing older.

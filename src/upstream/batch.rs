@@ -54,11 +54,15 @@ pub enum Operation {
     Publish,
     /// Messages read.
     Log,
+    /// A cache is loaded.
+    Load,
+    /// Keys are listed.
+    Scan,
 }
 
 impl Operation {
     /// Every operation, in the order of their numbers: metrics are registered and found by it.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::Get,
         Self::Put,
         Self::Evict,
@@ -77,6 +81,8 @@ impl Operation {
         Self::Session,
         Self::Publish,
         Self::Log,
+        Self::Load,
+        Self::Scan,
     ];
 
     /// The label.
@@ -100,6 +106,8 @@ impl Operation {
             Self::Session => "session",
             Self::Publish => "publish",
             Self::Log => "log",
+            Self::Load => "load",
+            Self::Scan => "scan",
         }
     }
 }

@@ -7,6 +7,7 @@
 
 mod admin;
 mod behaviour;
+mod bulk;
 mod cli;
 mod client;
 mod confirm;

@@ -40,6 +40,8 @@ impl State {
             let member = groups.iter().any(|group| entry.groups.contains(group));
             place.cache != *cache || !member
         });
+        // As in Redis: nobody can tell which of its entries the flush would have meant.
+        self.loads.lose(cache);
         self.pending.forget_old(now.clock);
         self.pending.flush(cache, groups);
     }

@@ -6,6 +6,7 @@
 
 mod counter;
 mod groups;
+mod load;
 mod pending;
 mod state;
 

@@ -23,6 +23,7 @@ use crate::model::{
 use super::super::frame;
 use super::super::store::{IfAbsent, Put, too_many_groups};
 use super::counter::Operations;
+use super::load::Register;
 use super::pending::Pending;
 
 /// What an entry weighs beyond its key and value: names, version, times and the slots of the map.
@@ -71,6 +72,8 @@ pub(super) struct Entry {
     version: Version,
     expires: Option<Instant>,
     pub(super) groups: Groups,
+    /// The snapshot of the load that wrote it, if one did.
+    pub(super) loaded: Option<u64>,
 }
 
 #[derive(Debug, Clone)]
@@ -108,11 +111,12 @@ pub(super) type Entries = Cache<Place, Entry, ByWeight, DefaultHashBuilder, Evic
 pub(super) struct State {
     pub(super) entries: Entries,
     used: BTreeSet<CacheId>,
-    rules: CacheRules,
+    pub(super) rules: CacheRules,
     capacity: u64,
     evictions: Evictions,
     pub(super) operations: Operations,
     pub(super) pending: Pending,
+    pub(super) loads: Register,
 }
 
 impl State {
@@ -133,6 +137,7 @@ impl State {
             evictions,
             operations: Operations::default(),
             pending: Pending::default(),
+            loads: Register::default(),
         }
     }
 
@@ -167,6 +172,7 @@ impl State {
         if !holds {
             return Ok(PutOutcome::NotStored(current_version));
         }
+        self.loads.note(cache, &put.key);
         let version = self.store(cache, put, current.as_ref(), random, now)?;
         Ok(PutOutcome::Stored(version))
     }
@@ -181,13 +187,20 @@ impl State {
         self.remember(cache);
         match self.live(cache, &put.key, now) {
             Some(entry) => Ok(IfAbsent::Existing(hit(&entry, now))),
-            None => self
-                .store(cache, put, None, random, now)
-                .map(IfAbsent::Stored),
+            None => {
+                self.loads.note(cache, &put.key);
+                self.store(cache, put, None, random, now)
+                    .map(IfAbsent::Stored)
+            }
         }
     }
 
     pub(super) fn evict(&mut self, cache: &CacheId, key: &Key, now: Now) -> bool {
+        self.loads.note(cache, key);
+        self.remove(cache, key, now)
+    }
+
+    pub(super) fn remove(&mut self, cache: &CacheId, key: &Key, now: Now) -> bool {
         let existed = self.live(cache, key, now).is_some();
         self.entries.remove(&place(cache, key));
         existed
@@ -214,6 +227,7 @@ impl State {
 
     /// Counts in raw caches only, as the other store does.
     pub(super) fn clear(&mut self, cache: &CacheId, now: Now) -> Option<u64> {
+        self.loads.clear(cache);
         let removed = Cell::new(0);
         self.entries.retain(|place, entry| {
             let stays = place.cache != *cache;
@@ -248,7 +262,7 @@ impl State {
         }
     }
 
-    fn store(
+    pub(super) fn store(
         &mut self,
         cache: &CacheId,
         put: Put,
@@ -274,6 +288,7 @@ impl State {
             version: version.clone(),
             expires,
             groups,
+            loaded: None,
         };
         if is_live(&entry, now) && !waiting.flushed {
             self.entries.insert(own_place(cache, &put.key), entry);
@@ -327,7 +342,7 @@ impl State {
             .cloned()
     }
 
-    fn remember(&mut self, cache: &CacheId) {
+    pub(super) fn remember(&mut self, cache: &CacheId) {
         if !self.used.contains(cache) && self.used.len() < MOST_CACHES {
             self.used.insert(cache.clone());
         }

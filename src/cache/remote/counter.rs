@@ -73,6 +73,7 @@ impl Core {
             let mut keys = vec![
                 entry.clone(),
                 self.layout.operation(cache, &increment.key, &operation),
+                self.layout.load(cache),
             ];
             let mut arguments = vec![
                 number(increment.delta),

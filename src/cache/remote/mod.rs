@@ -24,6 +24,8 @@ mod flight;
 mod groups;
 mod journal;
 mod judged;
+mod listing;
+mod load;
 mod membership;
 mod metrics;
 mod own_write;

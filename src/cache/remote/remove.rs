@@ -57,10 +57,12 @@ impl Core {
         let add = |batch: &mut Batch, at: usize, declared: &Declared| {
             let entry = self.layout.entry(cache, &keys[at]);
             if !framed {
-                batch.command("UNLINK", &[&entry]);
+                let keys = [entry, self.layout.load(cache)];
+                batch.script(&self.scripts.evict_raw, &keys, &[]);
                 return;
             }
-            let call = (vec![entry, self.layout.stamp(cache)], vec![new_stamp()]);
+            let keys = vec![entry, self.layout.stamp(cache), self.layout.load(cache)];
+            let call = (keys, vec![new_stamp()]);
             let script = &self.scripts.evict_framed;
             declared.call(batch, script, call, (&self.layout, cache));
         };
@@ -165,13 +167,29 @@ impl Core {
         cache: &CacheId,
         removed: &AtomicU64,
     ) -> Result<(Option<u64>, Sent), Fault> {
+        // Before and after: neither a load that was running nor one that began meanwhile may pass for complete.
+        self.end_loads(session, cache).await?;
         self.sweeper.remove_all(session, cache, removed).await?;
-        let behind = Batch::new(Operation::Clear, Effect::Write);
+        let mut behind = Batch::new(Operation::Clear, Effect::Write);
+        behind.command(
+            "UNLINK",
+            &[&self.layout.load(cache), &self.layout.loaded(cache)],
+        );
         let sent = self.send_write(session, behind).await.map_err(|fault| {
             let detail = format!("cleared, but the link ended then: {}", fault.detail);
             Fault::unknown(Cause::OutcomeUnknown, detail)
         })?;
         Ok((Some(removed.load(Ordering::Relaxed)), sent))
+    }
+
+    async fn end_loads(&self, session: &Arc<Session>, cache: &CacheId) -> Result<(), Fault> {
+        let mut batch = Batch::new(Operation::Clear, Effect::Write);
+        batch.command(
+            "UNLINK",
+            &[&self.layout.load(cache), &self.layout.loaded(cache)],
+        );
+        let ended = self.send(session, batch).await?;
+        truth(ended.into_iter().next().unwrap_or(Reply::Nil)).map(|_| ())
     }
 
     /// Clears raw caches again whose clear a new master may not have.

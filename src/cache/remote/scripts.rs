@@ -30,6 +30,13 @@ pub(super) struct Scripts {
     pub(super) increment: Script,
     pub(super) reconcile: Script,
     pub(super) clear_again: Script,
+    pub(super) evict_raw: Script,
+    pub(super) load_begin: Script,
+    pub(super) load_framed: Script,
+    pub(super) load_raw: Script,
+    pub(super) load_remove: Script,
+    pub(super) load_renew: Script,
+    pub(super) load_finish: Script,
 }
 
 impl Scripts {
@@ -45,10 +52,11 @@ impl Scripts {
                 "members",
                 "frame",
                 "expire",
+                "note",
                 "put_framed"
             ),
-            put_raw: script!("bytes", "digest", "expire", "put_raw"),
-            evict_framed: script!("bytes", "digest", "groups", "frame", "evict_framed"),
+            put_raw: script!("bytes", "digest", "expire", "note", "put_raw"),
+            evict_framed: script!("bytes", "digest", "groups", "frame", "note", "evict_framed"),
             touch: script!("bytes", "digest", "groups", "frame", "touch"),
             add_to_groups: script!(
                 "bytes",
@@ -73,10 +81,27 @@ impl Scripts {
                 "members",
                 "frame",
                 "expire",
+                "note",
                 "increment"
             ),
             reconcile: script!("bytes", "digest", "reconcile"),
             clear_again: script!("clear_again"),
+            evict_raw: script!("note", "evict_raw"),
+            load_begin: script!("bytes", "digest", "frame", "load_begin"),
+            load_framed: script!(
+                "bytes",
+                "digest",
+                "groups",
+                "clock",
+                "members",
+                "frame",
+                "expire",
+                "load_framed"
+            ),
+            load_raw: script!("bytes", "expire", "load_raw"),
+            load_remove: script!("bytes", "digest", "groups", "frame", "load_remove"),
+            load_renew: script!("load_renew"),
+            load_finish: script!("bytes", "digest", "frame", "load_finish"),
         }
     }
 }

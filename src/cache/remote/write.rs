@@ -1,7 +1,7 @@
 //! Writing and touching entries.
 //!
-//! Each item is one command, hence atomic; items of a batch execute in order. A plain SET serves where nothing has
-//! to be looked at first; a script everywhere else.
+//! Each item is one call of a script, hence atomic; items of a batch execute in order. In raw caches too, where a plain
+//! SET would store the same: a load of the cache that is running must learn of the write in the same step.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::upstream::{Batch, Operation, Reply, Session};
 
 use super::super::frame;
 use super::super::store::{IfAbsent, Items, Put, Write, Written, too_many_groups};
-use super::expiry::{Arguments, arguments};
+use super::expiry::arguments;
 use super::journal::Wrote;
 use super::judged::{Declared, Item, is_too_many};
 use super::{Core, new_stamp, new_version, strange};
@@ -206,6 +206,7 @@ impl Core {
                 self.layout.stamp(cache),
                 self.layout.pending(cache, &put.key),
                 self.layout.flushes(cache),
+                self.layout.load(cache),
             ];
             let arguments = vec![
                 condition,
@@ -223,15 +224,11 @@ impl Core {
             return;
         }
         let bytes = frame::raw(&put.value);
-        match plain_set(&put.condition, &expiry) {
-            Some(true) => batch.command("SET", &[&entry, &bytes, b"PX", &expiry.ms]),
-            Some(false) => batch.command("SET", &[&entry, &bytes]),
-            None => batch.script(
-                &self.scripts.put_raw,
-                &[entry],
-                &[condition, expected, expiry.kind, expiry.ms, bytes, existing],
-            ),
-        };
+        batch.script(
+            &self.scripts.put_raw,
+            &[entry, self.layout.load(cache)],
+            &[condition, expected, expiry.kind, expiry.ms, bytes, existing],
+        );
     }
 
     pub(super) async fn change_expiry(
@@ -291,15 +288,6 @@ pub(super) fn together<T>(written: Written<Items<T>>) -> Result<Written<Items<T>
     Ok(written)
 }
 
-/// Whether a plain SET does: with an expiry (`true`) or without one (`false`).
-fn plain_set(condition: &Condition, expiry: &Arguments) -> Option<bool> {
-    match (condition, expiry.kind.as_ref()) {
-        (Condition::None, b"I") => Some(true),
-        (Condition::None, b"N") => Some(false),
-        _ => None,
-    }
-}
-
 fn condition(condition: &Condition) -> (Bytes, Bytes) {
     let (letter, version) = match condition {
         Condition::None => ("N", Bytes::new()),
@@ -310,10 +298,9 @@ fn condition(condition: &Condition) -> (Bytes, Bytes) {
     (Bytes::from_static(letter.as_bytes()), version)
 }
 
-/// Reads the answer of a put: `OK` from SET, a list from a script.
+/// Reads the answer of a put.
 fn outcome(reply: Reply, version: Version) -> Result<PutOutcome, Fault> {
     match reply {
-        Reply::Bytes(_) => Ok(PutOutcome::Stored(version)),
         Reply::Array(fields) => match fields.as_slice() {
             [Reply::Int(1)] => Ok(PutOutcome::Stored(version)),
             [Reply::Int(0), Reply::Bytes(current)] => {

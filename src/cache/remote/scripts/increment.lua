@@ -1,11 +1,12 @@
 -- Adds to a counter in one atomic step, once per operation.
--- KEYS  entry, operation, and in framed caches: stamp, what waits for the entry, stamps of groups...
+-- KEYS  entry, operation, record of a running load, and in framed caches: stamp, what waits for the entry, stamps of
+--       groups...
 -- ARGV  delta, floor or '', expiry kind and ms if it is created, ms for which the operation is remembered or '',
 --       random, header before the stamp, declared groups
 -- Answers {1, new value}, or {0} if the entry is not a number or would leave 64 bits; or asks.
 -- Numbers of Lua have 53 bits, so Redis adds: in the key of the operation, which thereby holds the answer.
 local delta, floor, kind, ms, kept = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
-local framed = KEYS[3]
+local framed = KEYS[4]
 if kept ~= '' then
   local done = bytes_of('GET', KEYS[2])
   if done then return {1, done} end
@@ -30,7 +31,7 @@ end
 local stamp, exists, text, tail = nil, false, nil, nil
 if framed then
   local clean, version
-  stamp, clean = stamp_of(KEYS[3], ARGV[6])
+  stamp, clean = stamp_of(KEYS[4], ARGV[6])
   version, tail = live_version(KEYS[1], stamp, clean)
   if #undeclared > 0 then return ask() end
   if version then
@@ -59,9 +60,10 @@ if kept == '' then redis.call('UNLINK', KEYS[2]) end
 if exists then kind, ms = 'K', '' end
 local header = ''
 if framed then
-  local groups = not exists and waiting(KEYS[4]) or {}
+  local groups = not exists and waiting(KEYS[5]) or {}
   header = frame(ARGV[7], stamp, tail or write_groups(groups))
-  if #groups > 0 then redis.call('UNLINK', KEYS[4]) end
+  if #groups > 0 then redis.call('UNLINK', KEYS[5]) end
 end
+note_for_load(KEYS[3], KEYS[1])
 store(KEYS[1], header .. value, kind, ms, exists)
 return {1, value}

@@ -1,9 +1,12 @@
--- Writes an entry of a raw cache in one atomic step, when a plain SET is not enough.
--- KEYS  entry
+-- Writes an entry of a raw cache in one atomic step.
+-- KEYS  entry, record of a running load
 -- ARGV  condition, version, expiry kind, ms, bytes, 'E' to answer with the existing entry
 -- Answers as put_framed does.
 local condition, expected, kind, ms = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-local current = bytes_of('GET', KEYS[1])
+local current = nil
+if condition ~= 'N' or kind == 'K' then
+  current = bytes_of('GET', KEYS[1])
+end
 local holds = condition == 'N'
   or (condition == 'A' and not current)
   or (condition == 'P' and current)
@@ -14,5 +17,6 @@ if not holds then
   end
   return {0, current and digest(current) or false}
 end
+note_for_load(KEYS[2], KEYS[1])
 store(KEYS[1], ARGV[5], kind, ms, current)
 return {1}
