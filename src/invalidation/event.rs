@@ -240,11 +240,11 @@ mod tests {
             assert_eq!(scope.narrow(&event), Some(flushed(&["g"])));
             assert_eq!(scope.narrow(&flushed(&["h"])), None);
             assert!(scope.narrow(&Event::Cleared(cache("", "c"))).is_some());
-            assert!(
-                scope
-                    .narrow(&Event::DataLoss(vec![cache("", "c")]))
-                    .is_some()
-            );
+            let loss = Event::DataLoss {
+                caches: vec![cache("", "c")],
+                since: None,
+            };
+            assert!(scope.narrow(&loss).is_some());
         }
         assert_eq!(groups.narrow(&changed("", "c", &["a"])), None);
         assert_eq!(
