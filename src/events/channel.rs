@@ -149,11 +149,11 @@ impl Follower {
             self.wake();
             return Ok(false);
         };
-        let known = |mark| match &*self.progress.lock() {
-            Progress::Unread(_) => false,
-            Progress::Followed(ring) => ring.knows(mark),
+        let told = || match &*self.progress.lock() {
+            Progress::Unread(_) => Vec::new(),
+            Progress::Followed(ring) => ring.told(),
         };
-        let (records, more) = self.reader.after(point, known).await?;
+        let (records, more) = self.reader.after(point, told).await?;
         if records.is_empty() {
             return Ok(false);
         }

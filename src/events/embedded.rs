@@ -98,8 +98,7 @@ impl EmbeddedLog {
     }
 
     pub(super) fn from(&self, channel: &ChannelId, at: Option<EntryId>, most: usize) -> Page {
-        let order = |id: &EntryId| (id.ms, id.number);
-        let earlier = |entry: &Entry| at.is_some_and(|at| order(&entry.id) < order(&at));
+        let earlier = |entry: &Entry| at.is_some_and(|at| entry.id.place() < at.place());
         self.page(channel, |entries| {
             let skip = entries.partition_point(earlier);
             entries.iter().skip(skip).take(most).cloned().collect()

@@ -32,6 +32,13 @@ pub(super) struct EntryId {
     pub(super) mark: Mark,
 }
 
+impl EntryId {
+    /// What rises along a log.
+    pub(super) fn place(self) -> (u64, u64) {
+        (self.ms, self.number)
+    }
+}
+
 /// A point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Point {

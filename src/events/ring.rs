@@ -14,7 +14,7 @@ use bytes::Bytes;
 use crate::model::HistoryId;
 
 use super::chain::{Entry, Gap, Told};
-use super::point::{Mark, Point};
+use super::point::{EntryId, Point};
 
 /// The most records that are kept for subscribers that lag.
 const RECORDS: usize = 4096;
@@ -123,11 +123,11 @@ impl Ring {
         }
     }
 
-    /// Whether the message of that mark was read here.
-    pub(super) fn knows(&self, mark: Mark) -> bool {
+    /// The messages that were read here, in order.
+    pub(super) fn told(&self) -> Vec<EntryId> {
         let points = self.records.iter().map(|record| record.point);
-        let mut points = points.chain([self.base]);
-        points.any(|point| point.at.is_some_and(|at| at.mark == mark))
+        let base = std::iter::once(self.base);
+        base.chain(points).filter_map(|point| point.at).collect()
     }
 
     fn tail(&self) -> u64 {
@@ -144,7 +144,7 @@ fn weight(record: &Record) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::super::point::EntryId;
+    use super::super::point::Mark;
     use super::*;
 
     fn point(number: u64) -> Point {
@@ -205,6 +205,7 @@ mod tests {
             ..point(2)
         };
         assert_eq!(ring.find(&elsewhere), None);
-        assert!(ring.knows(Mark(2_u64.to_be_bytes())) && !ring.knows(Mark(9_u64.to_be_bytes())));
+        let told: Vec<Option<EntryId>> = ring.told().into_iter().map(Some).collect();
+        assert_eq!(told, [0, 1, 2, 3].map(|number| point(number).at));
     }
 }

@@ -143,7 +143,7 @@ impl Place {
                     self.take(sequence, point)
                 }
                 None => {
-                    let (records, _) = self.channel.reader.after(point, |_| false).await?;
+                    let (records, _) = self.channel.reader.after(point, Vec::new).await?;
                     let behind = records.last().map_or(point, |record| record.point);
                     self.at = At::Log(behind);
                     Ok(self.deliveries(point, &records))

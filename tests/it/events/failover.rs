@@ -77,6 +77,15 @@ fn log(set: &mut SentinelSet) -> Vec<String> {
     entries.iter().map(payload).collect()
 }
 
+/// A message that was told, lost, and then published again because its publisher had no answer yet, was told twice: its
+/// place is the second one.
+fn forget_what_was_done_again(told: &mut Vec<&String>) {
+    let mut later = BTreeSet::new();
+    told.reverse();
+    told.retain(|name| later.insert(*name));
+    told.reverse();
+}
+
 #[test]
 fn what_the_new_master_has_is_delivered_and_loss_is_told() {
     let mut set = SentinelSet::start();
@@ -113,12 +122,17 @@ fn what_the_new_master_has_is_delivered_and_loss_is_told() {
     for listener in listeners {
         listener.wait_for_payload(LAST);
         let seen = listener.payloads();
-        let kept: Vec<&String> = seen.iter().filter(|name| unique.contains(name)).collect();
+        let mut kept: Vec<&String> = seen.iter().filter(|name| unique.contains(name)).collect();
+        let seen_and_kept = kept.len();
+        forget_what_was_done_again(&mut kept);
         println!(
-            "{} seen, {} of them lost",
+            "{} seen, {} of them lost, {} of them done again",
             seen.len(),
-            seen.len() - kept.len()
+            seen.len() - seen_and_kept,
+            seen_and_kept - kept.len()
         );
+        // Each publisher has one message on the way.
+        assert!(seen_and_kept - kept.len() <= PUBLISHERS, "told again");
         assert_eq!(
             kept,
             log.iter().collect::<Vec<_>>(),
