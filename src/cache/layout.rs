@@ -70,8 +70,7 @@ impl Layout {
 
     /// The key of the groups that wait for the value of a key.
     pub(super) fn pending(&self, cache: &CacheId, key: &Key) -> Bytes {
-        let cache = self.of("pending", cache, &[]);
-        [cache.as_ref(), b":", key.as_bytes()].concat().into()
+        self.aside("pending", cache, key)
     }
 
     /// The key of the lock on the sweep after a clear, which the stamp of the clear names.
@@ -98,13 +97,33 @@ impl Layout {
         name.freeze()
     }
 
+    /// The key that remembers under which history a counter was last told its floor.
+    pub(super) fn floor(&self, cache: &CacheId, key: &Key) -> Bytes {
+        self.aside("floor", cache, key)
+    }
+
+    /// The key of the deadline of an entry.
+    pub(super) fn deadline(&self, cache: &CacheId, key: &Key) -> Bytes {
+        self.aside("deadline", cache, key)
+    }
+
+    /// The key that tells that deadlines are set in a raw cache, and under which mark.
+    pub(super) fn deadlines(&self, cache: &CacheId) -> Bytes {
+        self.of("deadlines", cache, &[])
+    }
+
+    /// The key of that kind for what an entry of a cache has beside it, whose key stands as it is.
+    fn aside(&self, kind: &str, cache: &CacheId, key: &Key) -> Bytes {
+        let cache = self.of(kind, cache, &[]);
+        [cache.as_ref(), b":", key.as_bytes()].concat().into()
+    }
+
     /// The key of the set of caches that a tenant has used.
     pub(super) fn registry(&self, tenant: &Tenant) -> Bytes {
         let prefix = self.prefix.trim_end_matches(':');
         own_key("caches", &[prefix, tenant.as_str()])
     }
 
-    /// Of that kind and for that cache.
     /// The key of that kind for a cache, and for what is in it.
     fn of(&self, kind: &str, cache: &CacheId, more: &[&str]) -> Bytes {
         let prefix = self.prefix.trim_end_matches(':');
@@ -231,6 +250,7 @@ mod tests {
         let raw = CachePolicy {
             encoding: Encoding::Raw,
             ttl: None,
+            jitter: 0,
         };
         let rules = CacheRules::new(vec![CacheRule {
             pattern: "Entando_*".to_owned(),
@@ -270,6 +290,7 @@ mod tests {
             policy: CachePolicy {
                 encoding: Encoding::Raw,
                 ttl: None,
+                jitter: 0,
             },
         }]);
         assert_eq!(check(&cache("", "a_b_c"), &rules), Ok(()));

@@ -11,12 +11,14 @@
 mod embedded;
 mod frame;
 mod layout;
+mod list;
 mod path;
 mod remote;
 mod store;
 
 pub use crate::call::Call;
 pub use embedded::{Embedded, Figures, SWEEP_INTERVAL};
+pub use list::{MOST_MEMBERS, encode as encode_list};
 pub use path::Cache;
 pub use remote::{Canary, ClearsAgain, Coherence, Flight, Journal, Remote, Writing, canary_key};
-pub use store::{IfAbsent, Increment, Items, Put, Read, Store, Write, Written};
+pub use store::{Edited, IfAbsent, Increment, Items, ListEdit, Put, Read, Store, Write, Written};

@@ -2,6 +2,8 @@
 //!
 //! Not here: what a deadline does to a call (`call`); the near cache, which is in front of Redis only (`remote::reader`).
 
+use std::time::SystemTime;
+
 use crate::call::Call;
 use crate::config::{CachePolicy, CacheRules};
 use crate::model::{
@@ -10,7 +12,9 @@ use crate::model::{
 };
 
 use super::layout;
-use super::store::{IfAbsent, Increment, Items, Put, Read, Store, Write, Written};
+use super::store::{
+    Edited, IfAbsent, Increment, Items, ListEdit, Put, Read, Store, Write, Written,
+};
 
 /// The cache as the API offers it, over some store.
 #[derive(Debug)]
@@ -175,6 +179,35 @@ impl<S: Store> Cache<S> {
         increment: Increment,
     ) -> Result<Written<i64>, Fault> {
         call.write(self.store.increment(cache, increment, terms(call)))
+            .await
+    }
+
+    /// Changes a list.
+    ///
+    /// # Errors
+    /// See [`Fault`].
+    pub async fn edit_list(
+        &self,
+        call: Call,
+        cache: &CacheId,
+        edit: ListEdit,
+    ) -> Result<Written<Edited>, Fault> {
+        call.write(self.store.edit_list(cache, edit, terms(call)))
+            .await
+    }
+
+    /// Gives a key a deadline.
+    ///
+    /// # Errors
+    /// See [`Fault`].
+    pub async fn set_deadline(
+        &self,
+        call: Call,
+        at: &Address,
+        deadline: SystemTime,
+    ) -> Result<bool, Fault> {
+        let terms = terms(call);
+        call.write(self.store.set_deadline(&at.cache, &at.key, deadline, terms))
             .await
     }
 

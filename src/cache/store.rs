@@ -5,6 +5,8 @@
 //!
 //! Not here: deadlines, which [`super::Cache`] enforces for all stores alike.
 
+use std::time::SystemTime;
+
 use bytes::Bytes;
 use tokio::time::Instant;
 
@@ -77,6 +79,38 @@ pub struct Increment {
     pub initial_expiry: Expiry,
     /// Names the call, so that it is done once however often it is sent; empty for none.
     pub operation_id: Bytes,
+}
+
+/// A change of a list.
+#[derive(Debug, Clone)]
+pub struct ListEdit {
+    /// Where.
+    pub key: Key,
+    /// Members that go, every equal one.
+    pub remove: Vec<Bytes>,
+    /// Members that are appended unless they are there.
+    pub add: Vec<Bytes>,
+    /// Names the call, as that of an [`Increment`] does.
+    pub operation_id: Bytes,
+    /// The most that the list may weigh as a value, in bytes.
+    pub largest: u64,
+}
+
+impl ListEdit {
+    /// Its payload, in bytes.
+    pub fn weight(&self) -> u64 {
+        let members = self.remove.iter().chain(&self.add).map(Bytes::len);
+        members.sum::<usize>() as u64 + self.key.as_bytes().len() as u64
+    }
+}
+
+/// A list after it was changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Edited {
+    /// What it holds, in order.
+    pub members: Vec<Bytes>,
+    /// The version of the entry.
+    pub version: Version,
 }
 
 /// The answer to a write, and the point of history behind it.
@@ -165,13 +199,30 @@ pub trait Store: Send + Sync + 'static {
     ) -> impl Future<Output = Result<bool, Fault>> + Send;
 
     /// Changes a counter; tells its new value. An entry that is not a decimal number of 64 bits, or would leave them, is
-    /// left as it is, with the fault `NotANumber`.
+    /// left as it is, with the fault `NotANumber`; one that has had a floor and may have lost increments, `FloorRequired`.
     fn increment(
         &self,
         cache: &CacheId,
         increment: Increment,
         write: Write,
     ) -> impl Future<Output = Result<Written<i64>, Fault>> + Send;
+
+    /// Changes a list. An entry that is none is left as it is, with the fault `NotAList`.
+    fn edit_list(
+        &self,
+        cache: &CacheId,
+        edit: ListEdit,
+        write: Write,
+    ) -> impl Future<Output = Result<Written<Edited>, Fault>> + Send;
+
+    /// Gives a key a deadline; tells whether there was a live entry.
+    fn set_deadline(
+        &self,
+        cache: &CacheId,
+        key: &Key,
+        deadline: SystemTime,
+        write: Write,
+    ) -> impl Future<Output = Result<bool, Fault>> + Send;
 
     /// Reads the expiry of an entry.
     fn ttl(

@@ -34,6 +34,18 @@ pub struct CachePolicy {
     pub encoding: Encoding,
     /// How long an entry lives if its writer does not say; `None` for ever.
     pub ttl: Option<Duration>,
+    /// By how much of it that default may be shortened, in percent, so that what was stored together does not all
+    /// expire together.
+    pub jitter: u8,
+}
+
+impl CachePolicy {
+    /// How long an entry lives whose writer does not say: the configured time, less a random share of what may be taken
+    /// off. Never more than is configured.
+    pub fn default_ttl(&self, random: u64) -> Option<Duration> {
+        let share = (random as f64 / u64::MAX as f64) * f64::from(self.jitter) / 100.0;
+        self.ttl.map(|ttl| ttl - ttl.mul_f64(share))
+    }
 }
 
 /// A policy, and the caches that it is for.
@@ -64,6 +76,7 @@ impl CacheRules {
     const UNNAMED: CachePolicy = CachePolicy {
         encoding: Encoding::Framed,
         ttl: None,
+        jitter: 0,
     };
 
     /// Rules in the order in which they are tried.
@@ -98,6 +111,7 @@ mod tests {
         let policy = CachePolicy {
             encoding,
             ttl: Some(Duration::from_secs(1)),
+            jitter: 0,
         };
         CacheRule {
             pattern: pattern.to_owned(),
@@ -118,6 +132,50 @@ mod tests {
         assert_eq!(encoding("a_2"), Encoding::Raw);
         assert_eq!(encoding("a_11"), Encoding::Raw);
         assert_eq!(encoding("a"), Encoding::Framed);
+    }
+
+    fn spread(ttl: Option<Duration>, jitter: u8, random: u64) -> Option<Duration> {
+        let encoding = Encoding::Raw;
+        let policy = CachePolicy {
+            encoding,
+            ttl,
+            jitter,
+        };
+        policy.default_ttl(random)
+    }
+
+    #[test]
+    fn jitter_shortens_by_its_share_and_never_lengthens() {
+        let hour = Duration::from_secs(3600);
+        for (jitter, random, expected) in [
+            (0, 0, 3600),
+            (0, u64::MAX, 3600),
+            (10, 0, 3600),
+            (10, u64::MAX / 2, 3420),
+            (10, u64::MAX, 3240),
+            (50, u64::MAX, 1800),
+        ] {
+            let ttl = spread(Some(hour), jitter, random).expect("a default");
+            let off = ttl.abs_diff(Duration::from_secs(expected));
+            assert!(off < Duration::from_millis(1), "{jitter} {random}: {ttl:?}");
+        }
+        assert_eq!(spread(None, 50, 1), None);
+    }
+
+    #[test]
+    fn jitter_spreads_evenly() {
+        let second = Some(Duration::from_secs(1));
+        let mut tenths = [0; 10];
+        for step in 0..10_000 {
+            // Multiples of the golden ratio: even, and in no order.
+            let random = 0x9E37_79B9_7F4A_7C15_u64.wrapping_mul(step);
+            let ttl = spread(second, 50, random).expect("a default");
+            tenths[((ttl.as_micros() - 500_000) / 50_000).min(9) as usize] += 1;
+        }
+        assert!(
+            tenths.iter().all(|n| (950..=1050).contains(n)),
+            "{tenths:?}"
+        );
     }
 
     #[test]

@@ -127,6 +127,7 @@ fn rule(draft: &mut Draft, mut rule: RawRule, table: &Table) -> RawRule {
             "name" => Some(&mut rule.pattern),
             "encoding" => Some(&mut rule.encoding),
             "ttl" => Some(&mut rule.ttl),
+            "jitter" => Some(&mut rule.jitter),
             _ => None,
         };
         let problem = match (slot, value) {
@@ -142,7 +143,7 @@ fn rule(draft: &mut Draft, mut rule: RawRule, table: &Table) -> RawRule {
                     noun(value)
                 )
             }
-            (None, _) => unknown(name, ["name", "encoding", "ttl"].into_iter()),
+            (None, _) => unknown(name, ["name", "encoding", "ttl", "jitter"].into_iter()),
         };
         rule.mistake(draft, name, problem);
     }

@@ -20,6 +20,8 @@ const SHORTEST: Duration = Duration::from_millis(1);
 /// Ten years of 365.25 days, as `humantime` counts them: longer than any cache is kept, and `none` says "for
 /// ever" better.
 const LONGEST: Duration = Duration::from_secs(315_576_000);
+/// The most of a lifetime that may be taken off at random, in percent.
+const MOST_JITTER: u8 = 50;
 /// How long Entando's general cache keeps an entry.
 const ENTANDO_TTL: Duration = Duration::from_secs(4 * 3600);
 
@@ -35,6 +37,7 @@ pub(super) struct RawRule {
     pub(super) pattern: Option<String>,
     pub(super) encoding: Option<String>,
     pub(super) ttl: Option<String>,
+    pub(super) jitter: Option<String>,
 }
 
 impl RawRule {
@@ -47,6 +50,7 @@ impl RawRule {
             pattern: None,
             encoding: None,
             ttl: None,
+            jitter: None,
         }
     }
 
@@ -110,7 +114,11 @@ pub(super) fn rules(draft: &mut Draft, profile: Profile) -> CacheRules {
 fn built_in(profile: Profile) -> Vec<CacheRule> {
     let rule = |pattern: &str, encoding, ttl| CacheRule {
         pattern: pattern.to_owned(),
-        policy: CachePolicy { encoding, ttl },
+        policy: CachePolicy {
+            encoding,
+            ttl,
+            jitter: 0,
+        },
     };
     match profile {
         Profile::Default => Vec::new(),
@@ -139,13 +147,18 @@ fn show(draft: &mut Draft, explicit: &[CacheRule], profile: Profile) {
             .policy
             .ttl
             .map(|ttl| format!(":{}", humantime::format_duration(ttl)));
-        format!("{}:{encoding}{}", rule.pattern, ttl.unwrap_or_default())
+        let jitter = match rule.policy.jitter {
+            0 => String::new(),
+            percent => format!(":{percent}%"),
+        };
+        let ttl = ttl.unwrap_or_default();
+        format!("{}:{encoding}{ttl}{jitter}", rule.pattern)
     };
     let text: Vec<String> = rules.iter().map(one).collect();
     draft.set("caches", &text.join(","), origin);
 }
 
-/// Takes `pattern:encoding[:ttl],...` apart. From the right, because the name of a cache may hold a colon.
+/// Takes `pattern:encoding[:ttl[:jitter]],...` apart. From the right, because the name of a cache may hold a colon.
 fn split(draft: &mut Draft, origin: &Origin) -> Vec<RawRule> {
     let text = draft.text("caches").to_owned();
     let mut rules = Vec::new();
@@ -155,6 +168,10 @@ fn split(draft: &mut Draft, origin: &Origin) -> Vec<RawRule> {
         .filter(|item| !item.is_empty())
     {
         let mut rule = RawRule::new("caches".to_owned(), origin.clone());
+        let (item, jitter) = match item.rsplit_once(':') {
+            Some((rest, last)) if last.ends_with('%') => (rest, Some(last.to_owned())),
+            _ => (item, None),
+        };
         let parts = match item.rsplit_once(':') {
             Some((pattern, last)) if encoding(last).is_ok() => Some((pattern, last, None)),
             Some((rest, ttl)) => rest
@@ -173,6 +190,7 @@ fn split(draft: &mut Draft, origin: &Origin) -> Vec<RawRule> {
         rule.pattern = Some(pattern.to_owned());
         rule.encoding = Some(encoding.to_owned());
         rule.ttl = ttl;
+        rule.jitter = jitter;
         rules.push(rule);
     }
     rules
@@ -195,11 +213,18 @@ fn check(draft: &mut Draft, raw: &RawRule) -> Option<CacheRule> {
     let encoding = encoding.map_err(|problem| note("encoding", problem));
     let ttl = raw.ttl.as_deref().map_or(Ok(None), ttl);
     let ttl = ttl.map_err(|problem| note("ttl", problem));
+    let jitter = raw.jitter.as_deref().map_or(Ok(0), jitter);
+    let jitter = jitter.and_then(|percent| match ttl {
+        Ok(None) if percent > 0 => Err("shortens a ttl, and there is none; give a ttl".to_owned()),
+        _ => Ok(percent),
+    });
+    let jitter = jitter.map_err(|problem| note("jitter", problem));
     Some(CacheRule {
         pattern: pattern.ok()?.to_owned(),
         policy: CachePolicy {
             encoding: encoding.ok()?,
             ttl: ttl.ok()?,
+            jitter: jitter.ok()?,
         },
     })
 }
@@ -232,4 +257,10 @@ fn ttl(text: &str) -> Result<Option<Duration>, String> {
     units::duration(SHORTEST..=LONGEST)(text)
         .map(Some)
         .map_err(|problem| format!("{problem}, or none"))
+}
+
+fn jitter(text: &str) -> Result<u8, String> {
+    let percent = text.strip_suffix('%').and_then(|n| n.parse().ok());
+    let percent = percent.filter(|percent| *percent <= MOST_JITTER);
+    percent.ok_or_else(|| format!("is {}; write 0% to {MOST_JITTER}%", quoted(text)))
 }

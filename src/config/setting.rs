@@ -240,6 +240,6 @@ const SETTINGS: &[Setting] = &[
         "Shape of a log line: `text`, `json`, or `auto` for text on a terminal only"),
 
     setting(Kind::Rules, "caches", "VEDETTA_CACHES", "",
-        "Rules `pattern:encoding[:ttl]` with commas between, encoding `framed` or `raw`; \
-         `[[cache]]` tables with name, encoding and ttl in the file"),
+        "Rules `pattern:encoding[:ttl[:jitter]]` with commas between, encoding `framed` or `raw`, jitter `0%` to `50%`; \
+         `[[cache]]` tables with name, encoding, ttl and jitter in the file"),
 ];

@@ -364,6 +364,8 @@ cache_service! {
         touch => do_touch, Touch, TouchRequest, TouchResponse;
         increment => do_increment, Increment, IncrementRequest, IncrementResponse;
         get_ttl => do_get_ttl, GetTtl, GetTtlRequest, GetTtlResponse;
+        set_deadline => do_set_deadline, SetDeadline, SetDeadlineRequest, SetDeadlineResponse;
+        list_edit => do_list_edit, ListEdit, ListEditRequest, ListEditResponse;
         add_to_groups => do_add_to_groups, AddToGroups, AddToGroupsRequest, AddToGroupsResponse;
         flush_groups => do_flush_groups, FlushGroups, FlushGroupsRequest, FlushGroupsResponse;
         clear => do_clear, Clear, ClearRequest, ClearResponse;
@@ -371,8 +373,6 @@ cache_service! {
     }
     missing {
         get_or_lease, "Cache/GetOrLease", v1::GetOrLeaseRequest, v1::GetOrLeaseResponse;
-        set_deadline, "Cache/SetDeadline", v1::SetDeadlineRequest, v1::SetDeadlineResponse;
-        list_edit, "Cache/ListEdit", v1::ListEditRequest, v1::ListEditResponse;
         bulk_load, "Cache/BulkLoad", Streaming<v1::BulkLoadRequest>, v1::BulkLoadResponse;
         pipeline, "Cache/Pipeline", Streaming<v1::PipelineRequest>, Self::PipelineStream;
     }

@@ -5,15 +5,14 @@
 //!
 //! Not here: what the calls do (`cache`).
 
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use prost_types::Timestamp;
 use tonic::Status;
 use tonic_types::FieldViolation;
 
-use crate::cache::Put;
-use crate::config::{Encoding, Limits};
+use crate::config::Limits;
 use crate::model::{
     CacheId, CacheName, Cause, Condition, Consistency, Expiry, Fault, Key, Tenant, Token, Value,
     Version,
@@ -276,13 +275,17 @@ impl<'a, Admit: Fn(&CacheId) -> Result<(), String>> Checker<'a, Admit> {
     }
 
     fn deadline(&mut self, field: &str, deadline: Timestamp) -> Option<Expiry> {
+        self.time(field, deadline).map(Expiry::At)
+    }
+
+    pub(super) fn time(&mut self, field: &str, deadline: Timestamp) -> Option<SystemTime> {
         let Timestamp { seconds, nanos } = deadline;
         let time = u32::try_from(nanos)
             .ok()
             .filter(|nanos| *nanos < 1_000_000_000 && (0..=MAX_TIMESTAMP).contains(&seconds))
             .and_then(|nanos| UNIX_EPOCH.checked_add(Duration::new(seconds.unsigned_abs(), nanos)));
         match time {
-            Some(time) => Some(Expiry::At(time)),
+            Some(time) => Some(time),
             None => self.refuse(
                 field,
                 "is out of range; set a time between the years 1970 and 9999",
@@ -345,56 +348,5 @@ impl<'a, Admit: Fn(&CacheId) -> Result<(), String>> Checker<'a, Admit> {
 
     pub(super) fn lease(&mut self, lease: &[u8]) {
         self.needs("leases", !lease.is_empty());
-    }
-
-    /// The items of a batch of puts, each named by its place.
-    pub(super) fn put_items(
-        &mut self,
-        items: Vec<v1::put_many_request::Item>,
-        encoding: Option<Encoding>,
-    ) -> Option<Vec<Put>> {
-        let bytes = items
-            .iter()
-            .map(|item| {
-                let groups: usize = item.groups.iter().map(String::len).sum();
-                item.key.len() + groups + item.content.as_ref().map_or(0, content_bytes)
-            })
-            .sum();
-        self.batch("items", items.len(), bytes)?;
-        let checked: Vec<Option<Put>> = items
-            .into_iter()
-            .enumerate()
-            .map(|(place, item)| self.put_item(place, item, encoding))
-            .collect();
-        checked.into_iter().collect()
-    }
-
-    fn put_item(
-        &mut self,
-        place: usize,
-        item: v1::put_many_request::Item,
-        encoding: Option<Encoding>,
-    ) -> Option<Put> {
-        let path = format!("items[{place}].");
-        // Every part is checked before any missing one ends the assembly.
-        let key = self.key(&format!("{path}key"), item.key);
-        let value = self.value(&path, item.content.map(Value::from));
-        let expiry = self.expiry(&path, item.expiry);
-        let condition = self.condition(&path, item.condition);
-        let groups = self.groups(&format!("{path}groups"), &item.groups, encoding);
-        Some(Put {
-            key: key?,
-            value: value?,
-            expiry: expiry?,
-            condition: condition?,
-            groups: groups?,
-        })
-    }
-}
-
-fn content_bytes(content: &v1::put_many_request::item::Content) -> usize {
-    match content {
-        v1::put_many_request::item::Content::Value(value) => value.len(),
-        v1::put_many_request::item::Content::Null(_) => 0,
     }
 }

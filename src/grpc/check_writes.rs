@@ -1,10 +1,13 @@
-//! The parts of requests that only writes have: durability, operation ids, counters.
+//! The parts of requests that only writes have: durability, operation ids, counters, lists.
 //!
 //! Not here: what all requests have (`check`).
 
-use bytes::Bytes;
+use std::time::SystemTime;
 
-use crate::cache::Increment;
+use bytes::Bytes;
+use prost_types::Timestamp;
+
+use crate::cache::{Increment, ListEdit};
 use crate::model::{COPIES_WITHIN, CacheId, Copies, Durability, Expiry};
 use crate::proto::v1;
 
@@ -66,5 +69,50 @@ impl<Admit: Fn(&CacheId) -> Result<(), String>> Checker<'_, Admit> {
             return self.refuse("operation_id", problem);
         }
         Some(id)
+    }
+
+    pub(super) fn list_edit(
+        &mut self,
+        key: Bytes,
+        remove: Vec<Bytes>,
+        add: Vec<Bytes>,
+        operation_id: Bytes,
+    ) -> Option<ListEdit> {
+        let key = self.key("key", key);
+        let operation_id = self.operation_id(operation_id);
+        let count = remove.len() + add.len();
+        if count == 0 {
+            self.refuse::<()>("add", "is empty, and `remove` too; name a member");
+        }
+        let bytes = remove.iter().chain(&add).map(Bytes::len).sum();
+        self.batch("add", count, bytes)?;
+        for (field, members) in [("remove", &remove), ("add", &add)] {
+            for (place, member) in members.iter().enumerate() {
+                self.member(&format!("{field}[{place}]"), member);
+            }
+        }
+        Some(ListEdit {
+            key: key?,
+            remove,
+            add,
+            operation_id: operation_id?,
+            largest: self.limits.value,
+        })
+    }
+
+    fn member(&mut self, field: &str, member: &Bytes) {
+        let (length, limit) = (member.len(), self.limits.key);
+        if length as u64 > limit {
+            let problem =
+                format!("is {length} bytes long; at most {limit} are allowed (limits.key)");
+            self.refuse::<()>(field, problem);
+        }
+    }
+
+    pub(super) fn moment(&mut self, field: &str, time: Option<Timestamp>) -> Option<SystemTime> {
+        match time {
+            Some(time) => self.time(field, time),
+            None => self.refuse(field, "is missing; say when the entry ends"),
+        }
     }
 }

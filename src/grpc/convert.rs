@@ -199,13 +199,23 @@ pub(super) fn evict_item(item: Result<bool, Fault>) -> v1::evict_many_response::
 
 pub(super) fn ttl(lookup: TtlLookup) -> (v1::GetTtlResponse, Outcome) {
     use v1::get_ttl_response::Result;
+    let deadline = match lookup {
+        TtlLookup::Waiting(at) | TtlLookup::Passed(at) => Some(v1::get_ttl_response::Deadline {
+            at: Some(timestamp(at)),
+            passed: matches!(lookup, TtlLookup::Passed(_)),
+        }),
+        _ => None,
+    };
     let (result, counted) = match lookup {
         TtlLookup::Remaining(ttl) => (Result::Remaining(duration(ttl)), Outcome::Hit),
         TtlLookup::Never => (Result::NoExpiry(v1::NoExpiry {}), Outcome::Hit),
-        TtlLookup::Miss => (Result::Miss(v1::Miss::default()), Outcome::Miss),
+        TtlLookup::Miss | TtlLookup::Waiting(_) | TtlLookup::Passed(_) => {
+            (Result::Miss(v1::Miss::default()), Outcome::Miss)
+        }
     };
     let answer = v1::GetTtlResponse {
         result: Some(result),
+        deadline,
     };
     (answer, counted)
 }

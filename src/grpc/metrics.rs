@@ -20,6 +20,8 @@ pub(super) enum Method {
     Touch,
     Increment,
     GetTtl,
+    SetDeadline,
+    ListEdit,
     AddToGroups,
     FlushGroups,
     Clear,
@@ -62,7 +64,7 @@ pub(super) enum Outcome {
     Internal,
 }
 
-const METHODS: [(Method, &str, &[Outcome]); 25] = [
+const METHODS: [(Method, &str, &[Outcome]); 27] = [
     (
         Method::Get,
         "Get",
@@ -81,6 +83,12 @@ const METHODS: [(Method, &str, &[Outcome]); 25] = [
     (Method::Touch, "Touch", &[Outcome::Touched, Outcome::Absent]),
     (Method::Increment, "Increment", &[Outcome::Done]),
     (Method::GetTtl, "GetTtl", &[Outcome::Hit, Outcome::Miss]),
+    (
+        Method::SetDeadline,
+        "SetDeadline",
+        &[Outcome::Touched, Outcome::Absent],
+    ),
+    (Method::ListEdit, "ListEdit", &[Outcome::Done]),
     (
         Method::AddToGroups,
         "AddToGroups",

@@ -9,10 +9,12 @@
 
 mod admission;
 mod cache;
+mod cache_lists;
 mod capability;
 mod check;
 mod check_events;
 mod check_groups;
+mod check_puts;
 mod check_sessions;
 mod check_writes;
 mod convert;

@@ -43,11 +43,14 @@ pub(super) const fn code(cause: Cause) -> Code {
         | Cause::Overloaded
         | Cause::AnswerTooLarge
         | Cause::StoreFull
+        | Cause::ListTooLarge
         | Cause::SessionTooLarge
         | Cause::TooManySubscribers
         | Cause::SubscriberTooSlow => Code::ResourceExhausted,
         Cause::LineageChanged
         | Cause::NotANumber
+        | Cause::NotAList
+        | Cause::FloorRequired
         | Cause::SessionsInactive
         | Cause::TooManyGroups => Code::FailedPrecondition,
         Cause::AppliedUnreplicated => Code::Aborted,

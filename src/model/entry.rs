@@ -170,6 +170,10 @@ pub enum TtlLookup {
     Remaining(Duration),
     /// Until it is evicted.
     Never,
-    /// There is no live entry.
+    /// There is no live entry, and no deadline was set for one.
     Miss,
+    /// There is no live entry; one that is stored before that time ends then.
+    Waiting(SystemTime),
+    /// There is no live entry, and its deadline is over.
+    Passed(SystemTime),
 }

@@ -57,6 +57,12 @@ pub enum Cause {
     StoreFull,
     /// The entry is not a decimal number of 64 bits, or would not fit into them.
     NotANumber,
+    /// The entry is not a list, or the member of one is broken.
+    NotAList,
+    /// The list would have more members or bytes than it may.
+    ListTooLarge,
+    /// The counter may have lost increments, or is gone: it must be told its floor first.
+    FloorRequired,
     /// The session would be larger than sessions may be.
     SessionTooLarge,
     /// Sessions are switched off here.
@@ -133,6 +139,9 @@ impl Cause {
             Self::AnswerTooLarge => "ANSWER_TOO_LARGE",
             Self::StoreFull => "STORE_FULL",
             Self::NotANumber => "NOT_A_NUMBER",
+            Self::NotAList => "NOT_A_LIST",
+            Self::ListTooLarge => "LIST_TOO_LARGE",
+            Self::FloorRequired => "FLOOR_REQUIRED",
             Self::SessionTooLarge => "SESSION_TOO_LARGE",
             Self::SessionsInactive => "SESSIONS_INACTIVE",
             Self::TooManyGroups => "TOO_MANY_GROUPS",
@@ -153,6 +162,8 @@ impl Cause {
             Self::Deadline
             | Self::AnswerTooLarge
             | Self::NotANumber
+            | Self::NotAList
+            | Self::ListTooLarge
             | Self::SessionTooLarge
             | Self::SessionsInactive
             | Self::TooManyGroups
@@ -182,6 +193,7 @@ impl Cause {
             | Self::RedisOutOfMemory
             | Self::RedisRefused
             | Self::LineageChanged
+            | Self::FloorRequired
             | Self::PushesStopped
             | Self::AppliedUnreplicated
             | Self::OutcomeUnknown => Owner::Redis,
@@ -220,6 +232,9 @@ impl Cause {
             | Self::AnswerTooLarge
             | Self::StoreFull
             | Self::NotANumber
+            | Self::NotAList
+            | Self::ListTooLarge
+            | Self::FloorRequired
             | Self::SessionTooLarge
             | Self::SessionsInactive
             | Self::TooManyGroups

@@ -27,6 +27,11 @@ impl Lineage {
         id.copy_from_slice(&digest.finalize()[..ID_BYTES]);
         Self(id)
     }
+
+    /// The bytes that tell it from others.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
 }
 
 /// What a write returns, so that a later read can ask for nothing older.

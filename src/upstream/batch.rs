@@ -40,6 +40,8 @@ pub enum Operation {
     Group,
     /// A counter changed.
     Increment,
+    /// A list changed.
+    ListEdit,
     /// Recent writes looked for on a new master.
     Reconcile,
     /// Copies waited for.
@@ -58,7 +60,7 @@ pub enum Operation {
 
 impl Operation {
     /// Every operation, in the order of their numbers: metrics are registered and found by it.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Get,
         Self::Put,
         Self::Evict,
@@ -70,6 +72,7 @@ impl Operation {
         Self::Greeting,
         Self::Group,
         Self::Increment,
+        Self::ListEdit,
         Self::Reconcile,
         Self::Wait,
         Self::Survey,
@@ -94,6 +97,7 @@ impl Operation {
             Self::Canary => "canary",
             Self::Group => "group",
             Self::Increment => "increment",
+            Self::ListEdit => "list_edit",
             Self::Reconcile => "reconcile",
             Self::Wait => "wait",
             Self::Survey => "survey",

@@ -8,7 +8,7 @@ mod sessions;
 pub(crate) mod timed;
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::Uri;
@@ -296,17 +296,6 @@ impl Client {
         self.run(self.cache().put(request)).map(|_| ())
     }
 
-    pub(crate) fn increment(&self, cache: &str, key: &str) -> Result<i64, Failure> {
-        let request = self.request(v1::IncrementRequest {
-            cache: cache.to_owned(),
-            tenant: self.tenant.clone(),
-            key: Bytes::copy_from_slice(key.as_bytes()),
-            delta: 1,
-            ..v1::IncrementRequest::default()
-        });
-        Ok(self.run(self.cache().increment(request))?.value)
-    }
-
     pub(crate) fn evict(&self, cache: &str, key: &str) -> Result<bool, Failure> {
         let request = self.request(v1::EvictRequest {
             cache: cache.to_owned(),
@@ -324,6 +313,54 @@ impl Client {
             ..v1::ClearRequest::default()
         });
         Ok(self.run(self.cache().clear(request))?.removed)
+    }
+
+    /// Gives a key a deadline; whether there was an entry.
+    pub(crate) fn set_deadline(
+        &self,
+        cache: &str,
+        key: &str,
+        within: Duration,
+    ) -> Result<bool, Failure> {
+        let request = self.request(v1::SetDeadlineRequest {
+            cache: cache.to_owned(),
+            tenant: self.tenant.clone(),
+            key: Bytes::copy_from_slice(key.as_bytes()),
+            deadline: Some((SystemTime::now() + within).into()),
+        });
+        let answer = self.run(self.cache().set_deadline(request))?;
+        Ok(answer.applied_to_entry)
+    }
+
+    /// How long an entry still lives; `None` for ever, or if there is none.
+    pub(crate) fn ttl(&self, cache: &str, key: &str) -> Result<Option<Duration>, Failure> {
+        let request = self.request(v1::GetTtlRequest {
+            cache: cache.to_owned(),
+            tenant: self.tenant.clone(),
+            key: Bytes::copy_from_slice(key.as_bytes()),
+        });
+        Ok(match self.run(self.cache().get_ttl(request))?.result {
+            Some(v1::get_ttl_response::Result::Remaining(ttl)) => ttl.try_into().ok(),
+            _ => None,
+        })
+    }
+
+    /// Adds one to a counter, at least to that floor; the number.
+    pub(crate) fn increment(
+        &self,
+        cache: &str,
+        key: &str,
+        floor: Option<i64>,
+    ) -> Result<i64, Failure> {
+        let request = self.request(v1::IncrementRequest {
+            cache: cache.to_owned(),
+            tenant: self.tenant.clone(),
+            key: Bytes::copy_from_slice(key.as_bytes()),
+            delta: 1,
+            floor,
+            ..v1::IncrementRequest::default()
+        });
+        Ok(self.run(self.cache().increment(request))?.value)
     }
 
     pub(crate) fn status(&self) -> v1::GetStatusResponse {

@@ -223,7 +223,7 @@ fn a_counter_that_began_with_a_put_outlives_its_history() {
     let client = Client::connect(vedetta.api());
     for cache in ["framed", "raw"] {
         assert_eq!(client.put(cache, "n", "100"), Ok(()));
-        assert_eq!(client.increment(cache, "n"), Ok(101));
+        assert_eq!(client.increment(cache, "n", None), Ok(101));
     }
     let sessions = vedetta.count("vedetta_redis_sessions_total");
     let _replica = Redis::start(&RedisOptions {

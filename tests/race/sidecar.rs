@@ -299,6 +299,7 @@ fn cache_rules() -> CacheRules {
         policy: CachePolicy {
             encoding: Encoding::Raw,
             ttl: None,
+            jitter: 0,
         },
     }])
 }

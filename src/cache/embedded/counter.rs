@@ -1,51 +1,17 @@
 //! Counters of the embedded store.
 //!
-//! Invariants: an operation that is remembered is not done again; the memory of operations is bounded in time and
-//! number.
-
-use std::collections::{HashMap, VecDeque};
-use std::time::{Duration, Instant};
+//! Invariants: a counter that has had a floor and is gone does not begin anew without one.
 
 use bytes::Bytes;
 
-use crate::model::{CacheId, Condition, Expiry, Fault, Key, Value};
+use crate::model::{CacheId, Cause, Condition, Expiry, Fault, Value};
 
-use super::super::remote::not_a_number;
+use super::super::remote::{floor_required, not_a_number};
 use super::super::store::{Increment, Put};
 use super::state::{Now, State};
 
-/// How long an operation is remembered, as in Redis.
-const REMEMBERED: Duration = Duration::from_secs(120);
-
-/// Most operations remembered; the oldest are forgotten first.
-const OPERATIONS: usize = 100_000;
-
-/// One operation on one counter.
-type Named = (CacheId, Key, Bytes);
-
-/// What was answered to calls that may be repeated.
-#[derive(Debug, Default)]
-pub(super) struct Operations {
-    answers: HashMap<Named, i64>,
-    order: VecDeque<(Instant, Named)>,
-}
-
-impl Operations {
-    fn answer(&mut self, named: &Named, now: Instant) -> Option<i64> {
-        while let Some((at, oldest)) = self.order.front()
-            && (now.duration_since(*at) >= REMEMBERED || self.order.len() > OPERATIONS)
-        {
-            self.answers.remove(oldest);
-            self.order.pop_front();
-        }
-        self.answers.get(named).copied()
-    }
-
-    fn remember(&mut self, named: Named, answer: i64, now: Instant) {
-        self.answers.insert(named.clone(), answer);
-        self.order.push_back((now, named));
-    }
-}
+/// Most counters that have a floor.
+const FLOORS: usize = 100_000;
 
 impl State {
     /// Adds to a counter, once per operation; tells the value, and whether it was changed just now.
@@ -67,12 +33,14 @@ impl State {
             Some(Value::Null) => return Err(not_a_number()),
             Some(Value::Data(text)) => Some(parse(&text).ok_or_else(not_a_number)?),
         };
+        self.check_floor(cache, &increment, current.is_some())?;
         let base = match (current, increment.floor) {
             (Some(current), Some(floor)) => current.max(floor),
             (Some(number), None) | (None, Some(number)) => number,
             (None, None) => 0,
         };
         let sum = base.checked_add(increment.delta).ok_or_else(not_a_number)?;
+        let floored = increment.floor.is_some();
         // A counter stays in its groups.
         let groups = self.groups(cache, &increment.key, now);
         let put = Put {
@@ -86,10 +54,33 @@ impl State {
             groups,
         };
         self.put(cache, put, random, now)?;
+        if floored {
+            self.floors.insert((cache.clone(), named.1.clone()));
+        }
         if once {
             self.operations.remember(named, sum, now.clock);
         }
         Ok((sum, true))
+    }
+
+    /// Nothing is lost here but what is evicted, expired or cleared.
+    fn check_floor(
+        &self,
+        cache: &CacheId,
+        increment: &Increment,
+        exists: bool,
+    ) -> Result<(), Fault> {
+        let known = self
+            .floors
+            .contains(&(cache.clone(), increment.key.clone()));
+        match increment.floor {
+            None if known && !exists => Err(floor_required()),
+            Some(_) if !known && self.floors.len() >= FLOORS => Err(Fault::not_applied(
+                Cause::StoreFull,
+                format!("the embedded store keeps at most {FLOORS} counters with a floor"),
+            )),
+            _ => Ok(()),
+        }
     }
 }
 

@@ -7,7 +7,8 @@
 use crate::model::{CacheId, Fault, GroupName, Groups, Key};
 
 use super::super::store::too_many_groups;
-use super::state::{Now, State, own_place, weight};
+use super::entries::weight;
+use super::state::{Now, State, own_place};
 
 impl State {
     /// The groups of an entry.

@@ -5,7 +5,11 @@
 //! Not here: the rules (`state`). Nothing survives the process, and nothing is shared with another one.
 
 mod counter;
+mod deadline;
+mod entries;
 mod groups;
+mod list;
+mod operation;
 mod pending;
 mod state;
 
@@ -23,7 +27,8 @@ use crate::model::{
 };
 
 use super::store::{
-    IfAbsent, Increment, Items, Put, Read, Store, Write, Written, other_lineage, too_large,
+    Edited, IfAbsent, Increment, Items, ListEdit, Put, Read, Store, Write, Written, other_lineage,
+    too_large,
 };
 pub use state::Figures;
 use state::{Now, State};
@@ -191,7 +196,10 @@ impl Store for Embedded {
         expiry: Expiry,
         _: Write,
     ) -> Result<bool, Fault> {
-        let touched = self.state.lock().touch(cache, key, expiry, now());
+        let touched = self
+            .state
+            .lock()
+            .touch(cache, key, expiry, rand::random(), now());
         if touched {
             self.hub.invalidated(cache.clone(), vec![key.clone()]);
         }
@@ -211,6 +219,38 @@ impl Store for Embedded {
                 .increment(cache, increment, rand::random(), now())?;
         let changed = if changed { vec![key] } else { Vec::new() };
         self.written(cache, changed, answer, write)
+    }
+
+    async fn edit_list(
+        &self,
+        cache: &CacheId,
+        edit: ListEdit,
+        write: Write,
+    ) -> Result<Written<Edited>, Fault> {
+        let key = edit.key.clone();
+        let (answer, changed) = self
+            .state
+            .lock()
+            .edit_list(cache, edit, rand::random(), now())?;
+        let changed = if changed { vec![key] } else { Vec::new() };
+        self.written(cache, changed, answer, write)
+    }
+
+    async fn set_deadline(
+        &self,
+        cache: &CacheId,
+        key: &Key,
+        deadline: SystemTime,
+        _: Write,
+    ) -> Result<bool, Fault> {
+        let applied = self
+            .state
+            .lock()
+            .set_deadline(cache, key, deadline, now())?;
+        if applied {
+            self.hub.invalidated(cache.clone(), vec![key.clone()]);
+        }
+        Ok(applied)
     }
 
     async fn ttl(

@@ -7,29 +7,24 @@
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
 
+use quick_cache::DefaultHashBuilder;
 use quick_cache::unsync::Cache;
-use quick_cache::{DefaultHashBuilder, Lifecycle, Weighter};
 
 use crate::config::{CacheRules, Encoding};
 use crate::model::{
-    CacheId, Cause, Condition, Evidence, Expiry, Fault, Groups, Hit, Key, Lookup, PutOutcome,
-    Tenant, TtlLookup, Value, Version,
+    CacheId, Cause, Condition, Evidence, Expiry, Fault, Hit, Key, Lookup, PutOutcome, Tenant,
+    TtlLookup, Value, Version,
 };
 
 use super::super::frame;
-use super::super::store::{IfAbsent, Put, too_many_groups};
-use super::counter::Operations;
+use super::super::store::{Edited, IfAbsent, Put, too_many_groups};
+use super::deadline::Deadlines;
+use super::entries::{ByWeight, Entries, Entry, Evictions, OVERHEAD, Place, weight};
+use super::operation::Operations;
 use super::pending::Pending;
-
-/// What an entry weighs beyond its key and value: names, version, times and the slots of the map.
-const OVERHEAD: u64 = 160;
-
-/// What a group of an entry weighs beyond its name.
-const GROUP: u64 = 32;
 
 /// An entry may weigh at most this part of the capacity, so that one value cannot empty the store.
 const LARGEST_PART: u64 = 2;
@@ -59,50 +54,6 @@ pub struct Figures {
     pub evictions: u64,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Place {
-    pub(super) cache: CacheId,
-    pub(super) key: Key,
-}
-
-#[derive(Debug, Clone)]
-pub(super) struct Entry {
-    pub(super) value: Value,
-    version: Version,
-    expires: Option<Instant>,
-    pub(super) groups: Groups,
-}
-
-#[derive(Debug, Clone)]
-pub(super) struct ByWeight;
-
-impl Weighter<Place, Entry> for ByWeight {
-    fn weight(&self, place: &Place, entry: &Entry) -> u64 {
-        weight(&place.key, &entry.value, &entry.groups)
-    }
-}
-
-pub(super) fn weight(key: &Key, value: &Value, groups: &Groups) -> u64 {
-    OVERHEAD
-        + key.as_bytes().len() as u64
-        + value.len() as u64
-        + GROUP * groups.len() as u64
-        + groups.bytes() as u64
-}
-
-#[derive(Debug, Clone, Default)]
-pub(super) struct Evictions(Arc<AtomicU64>);
-
-impl Lifecycle<Place, Entry> for Evictions {
-    type RequestState = ();
-
-    fn on_evict(&self, (): &mut (), _: Place, _: Entry) {
-        self.0.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-pub(super) type Entries = Cache<Place, Entry, ByWeight, DefaultHashBuilder, Evictions>;
-
 /// The entries and the rules about them.
 #[derive(Debug)]
 pub(super) struct State {
@@ -111,7 +62,10 @@ pub(super) struct State {
     rules: CacheRules,
     capacity: u64,
     evictions: Evictions,
-    pub(super) operations: Operations,
+    pub(super) operations: Operations<i64>,
+    pub(super) edits: Operations<Edited>,
+    pub(super) floors: BTreeSet<(CacheId, Key)>,
+    pub(super) deadlines: Deadlines,
     pub(super) pending: Pending,
 }
 
@@ -132,6 +86,9 @@ impl State {
             capacity,
             evictions,
             operations: Operations::default(),
+            edits: Operations::default(),
+            floors: BTreeSet::new(),
+            deadlines: Deadlines::default(),
             pending: Pending::default(),
         }
     }
@@ -146,6 +103,17 @@ impl State {
     /// What an entry holds.
     pub(super) fn value(&mut self, cache: &CacheId, key: &Key, now: Now) -> Option<Value> {
         self.live(cache, key, now).map(|entry| entry.value)
+    }
+
+    /// What an entry holds, and its version.
+    pub(super) fn entry(
+        &mut self,
+        cache: &CacheId,
+        key: &Key,
+        now: Now,
+    ) -> Option<(Value, Version)> {
+        self.live(cache, key, now)
+            .map(|entry| (entry.value, entry.version))
     }
 
     pub(super) fn put(
@@ -193,18 +161,41 @@ impl State {
         existed
     }
 
-    pub(super) fn touch(&mut self, cache: &CacheId, key: &Key, expiry: Expiry, now: Now) -> bool {
+    pub(super) fn touch(
+        &mut self,
+        cache: &CacheId,
+        key: &Key,
+        expiry: Expiry,
+        random: u64,
+        now: Now,
+    ) -> bool {
+        if self.live(cache, key, now).is_none() {
+            return false;
+        }
+        let expiry = self.due(cache, key, expiry, now);
+        self.expire(cache, key, expiry, random, now)
+    }
+
+    /// Changes the expiry of an entry, whatever its deadline is.
+    pub(super) fn expire(
+        &mut self,
+        cache: &CacheId,
+        key: &Key,
+        expiry: Expiry,
+        random: u64,
+        now: Now,
+    ) -> bool {
         let Some(mut entry) = self.live(cache, key, now) else {
             return false;
         };
-        entry.expires = self.expires(cache, expiry, Some(&entry), now);
+        entry.expires = self.expires(cache, expiry, Some(&entry), random, now);
         self.entries.insert(place(cache, key), entry);
         true
     }
 
     pub(super) fn ttl(&mut self, cache: &CacheId, key: &Key, now: Now) -> TtlLookup {
         match self.live(cache, key, now) {
-            None => TtlLookup::Miss,
+            None => self.deadlines.about(cache, key, now),
             Some(entry) => match entry.expires {
                 None => TtlLookup::Never,
                 Some(at) => TtlLookup::Remaining(at.saturating_duration_since(now.clock)),
@@ -214,6 +205,7 @@ impl State {
 
     /// Counts in raw caches only, as the other store does.
     pub(super) fn clear(&mut self, cache: &CacheId, now: Now) -> Option<u64> {
+        self.deadlines.clear(cache);
         let removed = Cell::new(0);
         self.entries.retain(|place, entry| {
             let stays = place.cache != *cache;
@@ -268,7 +260,8 @@ impl State {
             Encoding::Framed => (put.value, Version::made_at(0, now.wall, random)),
             Encoding::Raw => frame::read_raw(&frame::raw(&put.value)),
         };
-        let expires = self.expires(cache, put.expiry, current, now);
+        let expiry = self.due(cache, &put.key, put.expiry, now);
+        let expires = self.expires(cache, expiry, current, random, now);
         let entry = Entry {
             value: owned(value),
             version: version.clone(),
@@ -301,6 +294,7 @@ impl State {
         cache: &CacheId,
         expiry: Expiry,
         current: Option<&Entry>,
+        random: u64,
         now: Now,
     ) -> Option<Instant> {
         let after = |ttl: Duration| now.clock.checked_add(ttl);
@@ -315,7 +309,8 @@ impl State {
             (Expiry::Never, _) => None,
             (Expiry::Keep, Some(entry)) => entry.expires,
             (Expiry::Keep, None) | (Expiry::CacheDefault, _) => {
-                self.rules.policy(&cache.name).ttl.and_then(after)
+                let policy = self.rules.policy(&cache.name);
+                policy.default_ttl(random).and_then(after)
             }
         }
     }
@@ -368,8 +363,9 @@ fn hit(entry: &Entry, now: Now) -> Hit {
 #[cfg(test)]
 mod tests {
     use crate::config::CacheRules;
-    use crate::model::{CacheName, GroupName};
+    use crate::model::{CacheName, GroupName, Groups};
 
+    use super::super::entries::GROUP;
     use super::*;
 
     fn absent() -> Lookup {
@@ -431,7 +427,7 @@ mod tests {
         let at = later(now, ttl);
         assert_eq!(state.get(&cache, &key("k"), at), absent());
         assert_eq!(state.ttl(&cache, &key("k"), at), TtlLookup::Miss);
-        assert!(!state.touch(&cache, &key("k"), Expiry::Never, at));
+        assert!(!state.touch(&cache, &key("k"), Expiry::Never, 1, at));
         assert!(!state.evict(&cache, &key("k"), at));
     }
 

@@ -4,7 +4,8 @@
 //! under that id, in the same step, so that a replica has both or neither.
 //!
 //! Invariants: without an operation id a call that may have been applied is not sent again. A counter is never undone
-//! or replayed by the journal.
+//! or replayed by the journal. One that has had a floor is not counted on in a history under which nobody has told it
+//! its floor, nor when it is gone.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,7 +30,7 @@ const REMEMBERED: Duration = Duration::from_secs(120);
 const HEADER: usize = 6;
 
 /// How long an operation is remembered where calls wait that long, and then for the answer to their last attempt.
-fn remembered(longest: Duration) -> Duration {
+pub(super) fn remembered(longest: Duration) -> Duration {
     REMEMBERED.max(longest * 2)
 }
 
@@ -57,13 +58,12 @@ impl Core {
         durability: Durability,
     ) -> Result<Written<i64>, Fault> {
         let kept = !increment.operation_id.is_empty();
-        let operation = if kept {
-            increment.operation_id.clone()
-        } else {
-            new_stamp()
+        let operation = match kept {
+            true => increment.operation_id.clone(),
+            false => new_stamp(),
         };
         let policy = self.rules.policy(&cache.name);
-        let expiry = arguments(increment.initial_expiry, policy.ttl);
+        let expiry = arguments(increment.initial_expiry, policy.default_ttl(rand::random()));
         let number = |number: i64| Bytes::from(number.to_string());
         let remembered = remembered(self.passage.longest());
         let remembered = kept.then(|| remembered.as_millis().to_string());
@@ -73,6 +73,9 @@ impl Core {
             let mut keys = vec![
                 entry.clone(),
                 self.layout.operation(cache, &increment.key, &operation),
+                self.layout.floor(cache, &increment.key),
+                self.layout.deadline(cache, &increment.key),
+                self.layout.deadlines(cache),
             ];
             let mut arguments = vec![
                 number(increment.delta),
@@ -82,6 +85,7 @@ impl Core {
                 remembered.clone(),
                 new_stamp(),
                 Bytes::new(),
+                Bytes::copy_from_slice(session.lineage().as_bytes()),
             ];
             if policy.encoding == Encoding::Framed {
                 keys.push(self.layout.stamp(cache));
@@ -119,7 +123,10 @@ fn sum(reply: Option<&Reply>) -> Result<i64, Fault> {
     let value = match reply {
         Some(Reply::Array(fields)) => match fields.as_slice() {
             [Reply::Int(1), Reply::Bytes(text)] => parse(text),
-            [Reply::Int(0)] => return Err(not_a_number()),
+            [Reply::Int(0), Reply::Bytes(why)] if why.as_ref() == b"F" => {
+                return Err(floor_required());
+            }
+            [Reply::Int(0), Reply::Bytes(_)] => return Err(not_a_number()),
             _ => None,
         },
         Some(Reply::Failed(fault)) => return Err(fault.clone()),
@@ -137,6 +144,15 @@ pub(in super::super) fn not_a_number() -> Fault {
     Fault::not_applied(
         Cause::NotANumber,
         "the entry is not a decimal number of 64 bits, or the result would not be one; evict it to start anew",
+    )
+}
+
+/// The fault of a counter that may have lost increments.
+pub(in super::super) fn floor_required() -> Fault {
+    Fault::not_applied(
+        Cause::FloorRequired,
+        "the counter may have lost increments with a failover, a restart, an eviction or a clear since it was told its \
+         floor; call again with `floor` set to the highest number that is known to have been given out",
     )
 }
 

@@ -12,7 +12,7 @@ use crate::model::Expiry;
 /// Kind and milliseconds, as `expire.lua` and `touch.lua` read them.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Arguments {
-    /// `I`, `A`, `K` or `N`.
+    /// `I`, `A`, `K`, `N`, or `D` for the default of the cache.
     pub(super) kind: Bytes,
     /// Milliseconds, or nothing.
     pub(super) ms: Bytes,
@@ -25,10 +25,7 @@ pub(super) fn arguments(expiry: Expiry, default: Option<Duration>) -> Arguments 
         Expiry::At(deadline) => ("A", since_epoch(deadline)),
         Expiry::Keep => ("K", default.map_or(String::new(), ms)),
         Expiry::Never => ("N", String::new()),
-        Expiry::CacheDefault => match default {
-            Some(ttl) => ("I", ms(ttl)),
-            None => ("N", String::new()),
-        },
+        Expiry::CacheDefault => ("D", default.map_or(String::new(), ms)),
     };
     Arguments {
         kind: Bytes::from_static(kind.as_bytes()),
@@ -63,8 +60,8 @@ mod tests {
             (Expiry::Keep, hour, "K", "3600000"),
             (Expiry::Keep, None, "K", ""),
             (Expiry::Never, hour, "N", ""),
-            (Expiry::CacheDefault, hour, "I", "3600000"),
-            (Expiry::CacheDefault, None, "N", ""),
+            (Expiry::CacheDefault, hour, "D", "3600000"),
+            (Expiry::CacheDefault, None, "D", ""),
         ] {
             let expected = Arguments {
                 kind: kind.into(),

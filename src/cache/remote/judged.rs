@@ -1,4 +1,4 @@
-//! Writes that must know whether an entry is alive, where that depends on its groups.
+//! Scripts that must know whether an entry is alive, where that depends on its groups.
 //!
 //! A script may look at the keys that were declared, and only the entry knows whose stamps it needs. So the caller
 //! declares what it believes in, and a script that meets other groups changes nothing and asks for them
@@ -9,7 +9,7 @@
 //! before it in the batch, also where one of these had to ask. What was answered in an earlier round stays answered when
 //! the link breaks in a later one.
 //!
-//! Not here: reads, which judge for themselves (`read`).
+//! Not here: reads of values, which judge for themselves (`read`).
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -20,6 +20,7 @@ use crate::model::{CacheId, Cause, Fault, GroupName, Groups, Key};
 use crate::upstream::{Batch, Effect, Operation, Reply, Script, Session};
 
 use super::super::layout::Layout;
+use super::write::only;
 use super::{Core, Sent};
 
 /// How often an item is sent. More than one change of its groups between two of them is very unlikely.
@@ -151,6 +152,28 @@ impl Core {
     }
 }
 
+impl Core {
+    /// As [`Self::send_judged`], for one script that changes nothing; returns what it answers.
+    pub(super) async fn ask_judged(
+        &self,
+        session: &Arc<Session>,
+        operation: Operation,
+        add: impl Fn(&mut Batch, &Declared),
+    ) -> Result<Reply, Fault> {
+        let mut declared = Declared::default();
+        for _ in 0..ROUNDS {
+            let mut batch = Batch::new(operation, Effect::Read);
+            add(&mut batch, &declared);
+            let reply = only(self.send(session, batch).await?)?;
+            match asked_for(&reply) {
+                None => return Ok(reply),
+                Some(names) => declared.add(names),
+            }
+        }
+        Err(contended())
+    }
+}
+
 impl Pending<'_> {
     fn answered(&mut self, reply: Reply) {
         self.sent += 1;
@@ -191,7 +214,9 @@ fn asked_for(reply: &Reply) -> Option<Vec<GroupName>> {
         Reply::Bytes(name) => GroupName::new(std::str::from_utf8(name).ok()?).ok(),
         _ => None,
     };
-    (*first == ASKS).then(|| names.iter().filter_map(name).collect())
+    // Without a name it is an answer, as that of an entry without expiry is.
+    let asks = *first == ASKS && !names.is_empty();
+    asks.then(|| names.iter().filter_map(name).collect())
 }
 
 /// Whether a script refused because an entry would be in too many groups.

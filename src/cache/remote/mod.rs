@@ -19,11 +19,13 @@ mod audit;
 mod batch_reader;
 mod canary;
 mod counter;
+mod deadline;
 mod expiry;
 mod flight;
 mod groups;
 mod journal;
 mod judged;
+mod list;
 mod membership;
 mod metrics;
 mod own_write;
@@ -57,9 +59,12 @@ use crate::upstream::{Batch, Lane, Reply, Session, Witnesses};
 
 use super::frame::STAMP_BYTES;
 use super::layout::Layout;
-use super::store::{IfAbsent, Increment, Items, Put, Read, Store, Write, Written};
+use super::store::{
+    Edited, IfAbsent, Increment, Items, ListEdit, Put, Read, Store, Write, Written,
+};
 pub use canary::{Canary, canary_key};
-pub(super) use counter::not_a_number;
+pub(super) use counter::{floor_required, not_a_number};
+pub(super) use deadline::PASSED_FOR;
 pub use flight::Flight;
 pub use journal::{ClearsAgain, Journal};
 use metrics::Metrics;
@@ -275,6 +280,25 @@ impl Store for Remote {
         write: Write,
     ) -> Result<Written<i64>, Fault> {
         self.0.add(cache, &increment, write).await
+    }
+
+    async fn edit_list(
+        &self,
+        cache: &CacheId,
+        edit: ListEdit,
+        write: Write,
+    ) -> Result<Written<Edited>, Fault> {
+        self.0.edit(cache, &edit, write).await
+    }
+
+    async fn set_deadline(
+        &self,
+        cache: &CacheId,
+        key: &Key,
+        deadline: SystemTime,
+        write: Write,
+    ) -> Result<bool, Fault> {
+        self.0.put_deadline(cache, key, deadline, write).await
     }
 
     async fn ttl(

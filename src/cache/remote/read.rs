@@ -1,4 +1,4 @@
-//! Reading entries and their expiry.
+//! Reading entries.
 //!
 //! One entry: a MGET of it and the stamp, hence at one moment, and the expiry in the same write. If the entry goes
 //! between the two, the read is a miss; if it is replaced, the expiry may be that of the later value, whose write
@@ -10,10 +10,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::time::Instant;
 
 use crate::config::Encoding;
-use crate::model::{CacheId, Cause, Fault, Key, TtlLookup};
+use crate::model::{CacheId, Cause, Fault, Key};
 use crate::near::{Found, Held, Mark, Members};
 use crate::upstream::{Batch, Effect, Operation, Reply, Session};
 
@@ -290,26 +289,6 @@ impl Core {
             mark: None,
             ttl: remaining(pttl),
             members: None,
-        })
-    }
-
-    /// Reads the value too, because only its header tells whether it is alive.
-    pub(super) async fn read_expiry(
-        &self,
-        cache: &CacheId,
-        key: &Key,
-        deadline: Option<Instant>,
-    ) -> Result<TtlLookup, Fault> {
-        let place = self.place(cache, self.layout.entry(cache, key));
-        self.coherence.directory.note(&place.entry, cache);
-        let place = &place;
-        let attempt = |session: Arc<Session>| async move { self.read_alone(&session, place).await };
-        let patience = self.passage.patience(deadline, place.entry.len() as u64);
-        let seen = self.passage.retrieve(patience, attempt).await?;
-        Ok(match (seen.found, seen.ttl) {
-            (Found::Absent, _) => TtlLookup::Miss,
-            (Found::Present(..), None) => TtlLookup::Never,
-            (Found::Present(..), Some(ttl)) => TtlLookup::Remaining(ttl),
         })
     }
 }

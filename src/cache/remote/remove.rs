@@ -166,7 +166,9 @@ impl Core {
         removed: &AtomicU64,
     ) -> Result<(Option<u64>, Sent), Fault> {
         self.sweeper.remove_all(session, cache, removed).await?;
-        let behind = Batch::new(Operation::Clear, Effect::Write);
+        let mut behind = Batch::new(Operation::Clear, Effect::Write);
+        let deadlines = [self.layout.deadlines(cache)];
+        behind.script(&self.scripts.forget_deadlines, &deadlines, &[new_stamp()]);
         let sent = self.send_write(session, behind).await.map_err(|fault| {
             let detail = format!("cleared, but the link ended then: {}", fault.detail);
             Fault::unknown(Cause::OutcomeUnknown, detail)

@@ -13,7 +13,7 @@ macro_rules! script {
     // Those of them that store.
     (stores, $part:literal) => {
         script!(
-            "room", "bytes", "digest", "groups", "clock", "members", "frame", "expire", $part
+            "room", "bytes", "digest", "groups", "clock", "members", "frame", "expire", "deadline", $part
         )
     };
     ($($part:literal),+) => {
@@ -38,6 +38,11 @@ pub(super) struct Scripts {
     pub(super) sweep_groups: Script,
     pub(super) swept: Script,
     pub(super) increment: Script,
+    pub(super) list_edit: Script,
+    pub(super) set_deadline: Script,
+    pub(super) mark_deadlines: Script,
+    pub(super) forget_deadlines: Script,
+    pub(super) ttl: Script,
     pub(super) reconcile: Script,
     pub(super) clear_again: Script,
 }
@@ -48,9 +53,9 @@ impl Scripts {
             read_many: script!("bytes", "read_many"),
             confirm: script!("bytes", "digest", "confirm"),
             put_framed: script!(stores, "put_framed"),
-            put_raw: script!("bytes", "digest", "expire", "put_raw"),
+            put_raw: script!("bytes", "digest", "expire", "deadline", "put_raw"),
             evict_framed: script!(judges, "evict_framed"),
-            touch: script!(judges, "touch"),
+            touch: script!(judges, "deadline", "touch"),
             add_to_groups: script!(stores, "add_to_groups"),
             flush_groups: script!("room", "bytes", "clock", "flush_groups"),
             flush_again: script!("bytes", "clock", "flush_again"),
@@ -59,6 +64,11 @@ impl Scripts {
             sweep_groups: script!(judges, "sweep_groups"),
             swept: script!("swept"),
             increment: script!(stores, "increment"),
+            list_edit: script!(stores, "list_edit"),
+            set_deadline: script!(judges, "deadline", "set_deadline"),
+            mark_deadlines: script!("mark_deadlines"),
+            forget_deadlines: script!("forget_deadlines"),
+            ttl: script!(judges, "deadline", "ttl"),
             reconcile: script!("bytes", "digest", "reconcile"),
             clear_again: script!("clear_again"),
         }

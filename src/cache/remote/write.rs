@@ -35,7 +35,7 @@ impl Core {
     }
 
     pub(super) async fn write(
-        &self,
+        self: &Arc<Self>,
         cache: &CacheId,
         puts: Vec<Put>,
         write: Write,
@@ -56,7 +56,7 @@ impl Core {
     }
 
     async fn write_once(
-        &self,
+        self: &Arc<Self>,
         session: Arc<Session>,
         cache: &CacheId,
         puts: &[Put],
@@ -105,7 +105,7 @@ impl Core {
     }
 
     pub(super) async fn write_if_absent(
-        &self,
+        self: &Arc<Self>,
         cache: &CacheId,
         mut put: Put,
         write: Write,
@@ -126,7 +126,7 @@ impl Core {
     }
 
     async fn write_if_absent_once(
-        &self,
+        self: &Arc<Self>,
         session: Arc<Session>,
         cache: &CacheId,
         put: &Put,
@@ -189,7 +189,7 @@ impl Core {
 
     /// Appends the command of one put.
     fn add_put(
-        &self,
+        self: &Arc<Self>,
         batch: &mut Batch,
         cache: &CacheId,
         (put, version): (&Put, &Version),
@@ -197,7 +197,7 @@ impl Core {
         existing: Bytes,
     ) {
         let policy = self.rules.policy(&cache.name);
-        let expiry = arguments(put.expiry, policy.ttl);
+        let expiry = arguments(put.expiry, policy.default_ttl(rand::random()));
         let entry = self.layout.entry(cache, &put.key);
         let (condition, expected) = condition(&put.condition);
         if policy.encoding == Encoding::Framed {
@@ -206,6 +206,8 @@ impl Core {
                 self.layout.stamp(cache),
                 self.layout.pending(cache, &put.key),
                 self.layout.flushes(cache),
+                self.layout.deadline(cache, &put.key),
+                self.layout.deadlines(cache),
             ];
             let arguments = vec![
                 condition,
@@ -223,12 +225,16 @@ impl Core {
             return;
         }
         let bytes = frame::raw(&put.value);
-        match plain_set(&put.condition, &expiry) {
+        match plain_set(&put.condition, &expiry).filter(|_| self.has_no_deadlines(cache)) {
             Some(true) => batch.command("SET", &[&entry, &bytes, b"PX", &expiry.ms]),
             Some(false) => batch.command("SET", &[&entry, &bytes]),
             None => batch.script(
                 &self.scripts.put_raw,
-                &[entry],
+                &[
+                    entry,
+                    self.layout.deadline(cache, &put.key),
+                    self.layout.deadlines(cache),
+                ],
                 &[condition, expected, expiry.kind, expiry.ms, bytes, existing],
             ),
         };
@@ -241,11 +247,11 @@ impl Core {
         expiry: Expiry,
         write: Write,
     ) -> Result<bool, Fault> {
-        let expiry = arguments(expiry, self.rules.policy(&cache.name).ttl);
+        let policy = self.rules.policy(&cache.name);
+        let expiry = arguments(expiry, policy.default_ttl(rand::random()));
         let mut own = self.own_write(cache, [key.clone()]);
         let add = |batch: &mut Batch, _, declared: &Declared| {
-            let mut keys = vec![self.layout.entry(cache, key)];
-            keys.extend(self.stamp_key(cache));
+            let keys = self.keys_of_expiry(cache, key);
             let arguments = vec![expiry.kind.clone(), expiry.ms.clone(), new_stamp()];
             let script = &self.scripts.touch;
             declared.call(batch, script, (keys, arguments), (&self.layout, cache));
@@ -291,11 +297,12 @@ pub(super) fn together<T>(written: Written<Items<T>>) -> Result<Written<Items<T>
     Ok(written)
 }
 
-/// Whether a plain SET does: with an expiry (`true`) or without one (`false`).
+/// Whether a plain SET does where there are no deadlines: with an expiry (`true`) or without one (`false`).
 fn plain_set(condition: &Condition, expiry: &Arguments) -> Option<bool> {
     match (condition, expiry.kind.as_ref()) {
         (Condition::None, b"I") => Some(true),
         (Condition::None, b"N") => Some(false),
+        (Condition::None, b"D") => Some(!expiry.ms.is_empty()),
         _ => None,
     }
 }
@@ -334,7 +341,7 @@ pub(super) fn truth(reply: Reply) -> Result<bool, Fault> {
     }
 }
 
-fn only(replies: Vec<Reply>) -> Result<Reply, Fault> {
+pub(super) fn only(replies: Vec<Reply>) -> Result<Reply, Fault> {
     replies
         .into_iter()
         .next()

@@ -10,7 +10,7 @@ const HOUR: u64 = 3600;
 
 fn policy(given: &Given, cache: &str) -> (Encoding, Option<u64>) {
     let name = CacheName::new(cache).expect(cache);
-    let CachePolicy { encoding, ttl } = given.config().caches.policy(&name);
+    let CachePolicy { encoding, ttl, .. } = given.config().caches.policy(&name);
     (encoding, ttl.map(|ttl| Duration::as_secs(&ttl)))
 }
 
@@ -92,6 +92,38 @@ fn the_variable_replaces_the_file() {
     assert_eq!(
         g.effective("caches"),
         (expected.into(), "VEDETTA_CACHES".into())
+    );
+}
+
+#[test]
+fn jitter_is_a_share_of_a_ttl() {
+    let jitter = |given: &Given, cache: &str| {
+        let name = CacheName::new(cache).expect(cache);
+        given.config().caches.policy(&name).jitter
+    };
+    let g = given().env("VEDETTA_CACHES", "a:framed:1h:10%,b:c:raw:4h,d:raw:1s:0%");
+    assert_eq!((jitter(&g, "a"), jitter(&g, "b:c")), (10, 0));
+    assert_eq!((jitter(&g, "d"), jitter(&g, "none")), (0, 0));
+    let expected = "a:framed:1h:10%,b:c:raw:4h,d:raw:1s";
+    assert_eq!(g.effective("caches").0, expected);
+    let g = given().file("[[cache]]\nname = 'a'\nttl = '1h'\njitter = '50%'");
+    assert_eq!(jitter(&g, "a"), 50);
+    for (rule, problem) in [
+        ("ttl = '1h'\njitter = '51%'", "is \"51%\"; write 0% to 50%"),
+        ("ttl = '1h'\njitter = '-1%'", "is \"-1%\"; write 0% to 50%"),
+        ("ttl = '1h'\njitter = '5'", "is \"5\"; write 0% to 50%"),
+        (
+            "jitter = '5%'",
+            "shortens a ttl, and there is none; give a ttl",
+        ),
+    ] {
+        let mistake = given().file(&format!("[[cache]]\nname = 'a'\n{rule}"));
+        let expected = format!("vedetta.toml: cache[1].jitter {problem}");
+        assert_eq!(mistake.mistake(), expected);
+    }
+    assert_eq!(
+        given().env("VEDETTA_CACHES", "a:raw:5%").mistake(),
+        "caches (from VEDETTA_CACHES) has the rule \"a\", whose jitter shortens a ttl, and there is none; give a ttl"
     );
 }
 

@@ -92,12 +92,13 @@ fn code_of(reason: &str) -> &'static str {
     match reason {
         "INVALID_REQUEST" => "INVALID_ARGUMENT",
         "CAPABILITY_MISSING" => "UNIMPLEMENTED",
-        "STORE_FULL" | "REDIS_OUT_OF_MEMORY" | "OVERLOADED" | "SESSION_TOO_LARGE" => {
-            "RESOURCE_EXHAUSTED"
-        }
-        "LINEAGE_CHANGED" | "NOT_A_NUMBER" | "SESSIONS_INACTIVE" | "TOO_MANY_GROUPS" => {
-            "FAILED_PRECONDITION"
-        }
+        "STORE_FULL"
+        | "REDIS_OUT_OF_MEMORY"
+        | "OVERLOADED"
+        | "LIST_TOO_LARGE"
+        | "SESSION_TOO_LARGE" => "RESOURCE_EXHAUSTED",
+        "LINEAGE_CHANGED" | "NOT_A_NUMBER" | "NOT_A_LIST" | "FLOOR_REQUIRED"
+        | "SESSIONS_INACTIVE" | "TOO_MANY_GROUPS" => "FAILED_PRECONDITION",
         "APPLIED_UNREPLICATED" => "ABORTED",
         "DEADLINE" => "DEADLINE_EXCEEDED",
         "OUTCOME_UNKNOWN" => "UNKNOWN",

@@ -1,5 +1,5 @@
 -- Stores with an expiry: 'I' ms from now, 'A' at ms since the epoch, 'K' as it is or else ms from now (empty:
--- never), 'N' never. `exists` tells whether there is a live entry whose expiry can be kept.
+-- never), 'D' ms from now (empty: never), 'N' never. `exists` tells whether there is a live entry whose expiry can be kept.
 local function store(key, bytes, kind, ms, exists)
   if kind == 'K' and exists then
     redis.call('SET', key, bytes, 'KEEPTTL')

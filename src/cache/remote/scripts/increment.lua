@@ -1,11 +1,14 @@
 -- Adds to a counter in one atomic step, once per operation.
--- KEYS  entry, operation, and in framed caches: stamp, what waits for the entry, stamps of groups...
+-- KEYS  entry, operation, floor, deadline, deadlines of the cache, and in framed caches: stamp, what waits for the entry,
+--       stamps of groups...
 -- ARGV  delta, floor or '', expiry kind and ms if it is created, ms for which the operation is remembered or '',
---       random, header before the stamp, declared groups
--- Answers {1, new value}, or {0} if the entry is not a number or would leave 64 bits; or asks.
+--       random, header before the stamp, history, declared groups
+-- Answers {1, new value}, or {0, 'N'} if the entry is not a number or would leave 64 bits, or {0, 'F'} if its floor has to
+-- be told first: it had one once, and since then the counter has gone or the history has changed, which may have lost
+-- increments; or asks.
 -- Numbers of Lua have 53 bits, so Redis adds: in the key of the operation, which thereby holds the answer.
 local delta, floor, kind, ms, kept = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
-local framed = KEYS[3]
+local framed = KEYS[6]
 if kept ~= '' then
   local done = bytes_of('GET', KEYS[2])
   if done then return {1, done} end
@@ -30,7 +33,7 @@ end
 local stamp, exists, text, tail = nil, false, nil, nil
 if framed then
   local clean, version
-  stamp, clean = stamp_of(KEYS[3], ARGV[6])
+  stamp, clean = stamp_of(KEYS[6], ARGV[6])
   version, tail = live_version(KEYS[1], stamp, clean)
   if #undeclared > 0 then return ask() end
   if version then
@@ -44,6 +47,8 @@ else
   exists = held ~= nil or redis.call('EXISTS', KEYS[1]) == 1
   text = held or (exists and '' or nil)
 end
+local known = floor == '' and bytes_of('GET', KEYS[3])
+if known and (not exists or known ~= ARGV[8]) then return {0, 'F'} end
 local base = text or '0'
 if floor ~= '' and (not exists or (string.match(base, '^%-?%d+$') and less(base, floor))) then
   base = floor
@@ -52,16 +57,18 @@ redis.call('SET', KEYS[2], base, 'PX', kept ~= '' and kept or 1000)
 local sum = redis.pcall('INCRBY', KEYS[2], delta)
 if type(sum) == 'table' and sum.err then
   redis.call('UNLINK', KEYS[2])
-  return {0}
+  return {0, 'N'}
 end
 local value = redis.call('GET', KEYS[2])
 if kept == '' then redis.call('UNLINK', KEYS[2]) end
+if floor ~= '' then redis.call('SET', KEYS[3], ARGV[8]) end
 if exists then kind, ms = 'K', '' end
+kind, ms = due(KEYS[4], mark_of(KEYS[5], stamp), kind, ms)
 local header = ''
 if framed then
-  local groups = not exists and waiting(KEYS[4]) or {}
+  local groups = not exists and waiting(KEYS[7]) or {}
   header = frame(ARGV[7], stamp, tail or write_groups(groups))
-  if #groups > 0 then redis.call('UNLINK', KEYS[4]) end
+  if #groups > 0 then redis.call('UNLINK', KEYS[7]) end
 end
 store(KEYS[1], header .. value, kind, ms, exists)
 return {1, value}

@@ -1,5 +1,5 @@
 -- Writes an entry of a framed cache, and makes it a member of groups, in one atomic step.
--- KEYS  entry, stamp, what waits for the entry, flush clock, stamps of groups...
+-- KEYS  entry, stamp, what waits for the entry, flush clock, deadline, deadlines of the cache, stamps of groups...
 -- ARGV  condition (N none, A absent, P present, V version), version, expiry kind, ms, random, header before the stamp,
 --       value, 'E' to answer with the existing entry, how many of the declared groups are joined, declared groups
 -- Answers {1}, or {0, version or nil}, or with 'E' {0, bytes of the entry, pttl}; {-2} if there are too many groups; or
@@ -24,6 +24,7 @@ end
 local groups = waiting(KEYS[3])
 local waited = #groups > 0
 if not join(groups, tonumber(ARGV[9]), random, KEYS[4]) then return {-2} end
+kind, ms = due(KEYS[5], mark_of(KEYS[6], stamp), kind, ms)
 store(KEYS[1], frame(ARGV[6], stamp, write_groups(groups)) .. ARGV[7], kind, ms, version)
 if waited then redis.call('UNLINK', KEYS[3]) end
 return {1}

@@ -1,5 +1,5 @@
 -- Writes an entry of a raw cache in one atomic step, when a plain SET is not enough.
--- KEYS  entry
+-- KEYS  entry, deadline, deadlines of the cache
 -- ARGV  condition, version, expiry kind, ms, bytes, 'E' to answer with the existing entry
 -- Answers as put_framed does.
 local condition, expected, kind, ms = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
@@ -14,5 +14,6 @@ if not holds then
   end
   return {0, current and digest(current) or false}
 end
+kind, ms = due(KEYS[2], mark_of(KEYS[3]), kind, ms)
 store(KEYS[1], ARGV[5], kind, ms, current)
 return {1}

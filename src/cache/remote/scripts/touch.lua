@@ -1,14 +1,18 @@
 -- Changes the expiry of a live entry; answers whether there was one.
--- KEYS  entry, and in framed caches: stamp, stamps of groups...     ARGV  expiry kind, ms, random, declared groups
+-- KEYS  entry, deadline, deadlines of the cache, and in framed caches: stamp, stamps of groups...
+-- ARGV  expiry kind, ms, random, declared groups
 local kind, ms = ARGV[1], ARGV[2]
-if KEYS[2] then
-  local stamp, clean = stamp_of(KEYS[2], ARGV[3])
-  local version = live_version(KEYS[1], stamp, clean)
+local stamp
+if KEYS[4] then
+  local clean, version
+  stamp, clean = stamp_of(KEYS[4], ARGV[3])
+  version = live_version(KEYS[1], stamp, clean)
   if #undeclared > 0 then return ask() end
   if not version then return 0 end
 elseif not bytes_of('STRLEN', KEYS[1]) or redis.call('EXISTS', KEYS[1]) == 0 then
   return 0
 end
+kind, ms = due(KEYS[2], mark_of(KEYS[3], stamp), kind, ms)
 if kind == 'A' then
   redis.call('PEXPIREAT', KEYS[1], ms)
 elseif kind ~= 'K' and ms ~= '' then

@@ -1,0 +1,62 @@
+//! Entries of the embedded store, and what they weigh.
+//!
+//! Not here: the rules about them (`state`).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use quick_cache::unsync::Cache;
+use quick_cache::{DefaultHashBuilder, Lifecycle, Weighter};
+
+use crate::model::{CacheId, Groups, Key, Value, Version};
+
+/// What an entry weighs beyond its key and value: names, version, times and the slots of the map.
+pub(super) const OVERHEAD: u64 = 160;
+
+/// What a group of an entry weighs beyond its name.
+pub(super) const GROUP: u64 = 32;
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Place {
+    pub(super) cache: CacheId,
+    pub(super) key: Key,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Entry {
+    pub(super) value: Value,
+    pub(super) version: Version,
+    pub(super) expires: Option<Instant>,
+    pub(super) groups: Groups,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct ByWeight;
+
+impl Weighter<Place, Entry> for ByWeight {
+    fn weight(&self, place: &Place, entry: &Entry) -> u64 {
+        weight(&place.key, &entry.value, &entry.groups)
+    }
+}
+
+pub(super) fn weight(key: &Key, value: &Value, groups: &Groups) -> u64 {
+    OVERHEAD
+        + key.as_bytes().len() as u64
+        + value.len() as u64
+        + GROUP * groups.len() as u64
+        + groups.bytes() as u64
+}
+
+#[derive(Debug, Clone, Default)]
+pub(super) struct Evictions(pub(super) Arc<AtomicU64>);
+
+impl Lifecycle<Place, Entry> for Evictions {
+    type RequestState = ();
+
+    fn on_evict(&self, (): &mut (), _: Place, _: Entry) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+pub(super) type Entries = Cache<Place, Entry, ByWeight, DefaultHashBuilder, Evictions>;
