@@ -12,7 +12,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::config::{CacheRules, Encoding};
-use crate::model::{CacheId, GroupName, Key, Tenant, own_key};
+use crate::model::{CacheId, GroupName, Key, Tenant, hex, own_key};
 
 /// Names keys.
 #[derive(Debug, Clone)]
@@ -89,9 +89,7 @@ impl Layout {
         let mut name = BytesMut::new();
         name.put_slice(&self.of("op", cache, &[]));
         name.put_slice(b":");
-        for byte in id {
-            name.put_slice(format!("{byte:02x}").as_bytes());
-        }
+        name.put_slice(hex(id).as_bytes());
         name.put_slice(b":");
         name.put_slice(key.as_bytes());
         name.freeze()

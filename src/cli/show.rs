@@ -6,6 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
+use crate::model::hex;
 use crate::proto::v1;
 use crate::proto::v1::get_status_response as status;
 
@@ -52,10 +53,6 @@ pub(super) fn put(stored: bool, version: &[u8]) -> Value {
     } else {
         json!({ "stored": false, "current_version": hex(version) })
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 pub(super) fn seconds(duration: &prost_types::Duration) -> f64 {

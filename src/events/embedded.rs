@@ -13,6 +13,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 
 use crate::config::EventsConfig;
+use crate::failover::REMEMBERED;
 use crate::invalidation::Listener;
 use crate::model::{ChannelId, HistoryId};
 
@@ -31,9 +32,8 @@ const BYTES: usize = 64 << 20;
 /// What a message weighs beyond its payload.
 const OVERHEAD: usize = 128;
 
-/// The most operations that are remembered, and for how long.
+/// The most operations that are remembered.
 const OPERATIONS: usize = 65_536;
-const REMEMBERED: Duration = Duration::from_secs(120);
 
 /// Logs in memory.
 #[derive(Debug)]

@@ -6,22 +6,18 @@
 //! Not here: sending a call until it is answered (`failover`); hearing of pushes (`invalidation`).
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::Instant;
 
 use crate::config::EventsConfig;
 use crate::failover::{Passage, Repeat};
-use crate::model::{Cause, ChannelId, Fault, own_key};
+use crate::model::{Cause, ChannelId, Fault, hex, own_key};
 use crate::upstream::{Batch, Effect, Operation, Reply, Script, Session};
 
 use super::chain::{Entry, Page};
 use super::log::Publication;
 use super::point::{EntryId, Mark, Point};
-
-/// How long an operation is remembered: longer than a caller repeats it through the longest failover.
-const REMEMBERED: Duration = Duration::from_secs(120);
 
 /// How the keys of logs begin.
 const LOGS: &[u8] = b"vedetta:events:";
@@ -75,7 +71,7 @@ impl RemoteLog {
         let id = &publication.operation_id;
         let remembered = match id.is_empty() {
             true => Bytes::new(),
-            false => number(REMEMBERED.as_millis()),
+            false => number(self.passage.remembered().as_millis()),
         };
         let keys = [self.key(channel), self.operation(channel, id)];
         let arguments = [
@@ -101,9 +97,8 @@ impl RemoteLog {
 
     /// The key under which a publication is remembered.
     fn operation(&self, channel: &ChannelId, id: &[u8]) -> Bytes {
-        let id: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
         let (tenant, name) = (channel.tenant.as_str(), channel.name.as_str());
-        own_key("published", &[&self.prefix, tenant, name, &id])
+        own_key("published", &[&self.prefix, tenant, name, &hex(id)])
     }
 
     pub(super) async fn from(

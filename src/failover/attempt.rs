@@ -25,6 +25,10 @@ use super::passage::{Passage, Patience};
 /// So long before the deadline of a call its wait for a master ends, so that the caller is told why there is none.
 const MARGIN: Duration = Duration::from_millis(20);
 
+/// How long an operation that bears an id is remembered, at least: longer than a caller repeats it through the longest
+/// failover.
+pub const REMEMBERED: Duration = Duration::from_secs(120);
+
 /// Whether a write may be done twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Repeat {
@@ -53,6 +57,12 @@ impl Passage {
             weight,
             to_all: false,
         }
+    }
+
+    /// How long an operation that bears an id is remembered where calls wait as long as they do here: through the
+    /// wait, and then for the answer to their last attempt.
+    pub fn remembered(&self) -> Duration {
+        remembered(self.longest())
     }
 
     /// Attempts a read until it is answered.
@@ -160,6 +170,10 @@ pub fn is_written_again(cause: Cause) -> bool {
     Lane::passes(cause) || matches!(cause, Cause::TooFewReplicas | Cause::Fenced)
 }
 
+fn remembered(longest: Duration) -> Duration {
+    REMEMBERED.max(longest * 2)
+}
+
 fn before_deadline(deadline: Instant) -> Instant {
     deadline.checked_sub(MARGIN).unwrap_or(deadline)
 }
@@ -175,6 +189,12 @@ fn doubted(fault: Fault, doubt: bool) -> Fault {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_operation_is_remembered_for_longer_than_its_call_waits() {
+        let kept = |seconds| remembered(Duration::from_secs(seconds)).as_secs();
+        assert_eq!([kept(0), kept(15), kept(600)], [120, 120, 1200]);
+    }
 
     #[test]
     fn what_may_have_been_applied_stays_in_doubt() {

@@ -24,7 +24,7 @@ mod shown;
 mod task;
 mod weakness;
 
-pub use attempt::{Repeat, is_read_again, is_written_again};
+pub use attempt::{REMEMBERED, Repeat, is_read_again, is_written_again};
 pub use chronicle::Proven;
 pub use examiner::Examiner;
 pub use fence::Shut;

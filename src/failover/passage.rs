@@ -164,7 +164,7 @@ impl Passage {
     }
 
     /// How long a call waits at most, whatever its deadline.
-    pub fn longest(&self) -> Duration {
+    pub(super) fn longest(&self) -> Duration {
         self.longest
     }
 

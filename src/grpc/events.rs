@@ -1,20 +1,17 @@
 //! The service `vedetta.v1.Events`: check, publish or subscribe, convert.
 //!
-//! Invariants: a stream ends with the process, and says so; a stream that nobody reads holds a place and no queue.
-//!
-//! Not here: what is told, and when (`crate::events`).
+//! Not here: what is told, and when (`crate::events`); how a stream ends (`stream`).
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use futures_util::stream;
 use tokio_util::sync::CancellationToken;
 use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status};
 
 use crate::config::{EventsConfig, Limits};
 use crate::events::{Delivery, Events, Gap, Message, Publication, Subscription};
-use crate::model::{CacheId, Cause, Fault};
+use crate::model::{CacheId, Fault};
 use crate::proto::v1;
 use crate::proto::v1::subscribe_response::{self as answer, Kind};
 
@@ -23,6 +20,7 @@ use super::convert::timestamp;
 use super::deadline::Deadline;
 use super::metrics::{Method, Metrics, Outcome};
 use super::status::status;
+use super::stream::{Source, answers};
 
 /// Serves the channels.
 #[derive(Debug, Clone)]
@@ -111,28 +109,17 @@ impl v1::events_server::Events for EventsService {
         let result = self.open(request.into_inner());
         let result = result.map(|subscription| (subscription, Outcome::Done));
         let subscription = self.metrics.count(Method::Subscribe, began, result)?;
-        let open = Some((subscription.into_inner(), self.stop.clone()));
-        Ok(Response::new(Box::pin(stream::unfold(open, next))))
+        let subscription = subscription.into_inner();
+        Ok(Response::new(answers(subscription, self.stop.clone())))
     }
 }
 
-type Open = Option<(Subscription, CancellationToken)>;
+impl Source for Subscription {
+    type Answer = v1::SubscribeResponse;
 
-/// The next message; after an error, the end.
-async fn next(open: Open) -> Option<(Result<v1::SubscribeResponse, Status>, Open)> {
-    let (mut subscription, stop) = open?;
-    let told = tokio::select! {
-        biased;
-        () = stop.cancelled() => Err(Fault::not_applied(
-            Cause::ShuttingDown,
-            "this vedetta is stopping",
-        )),
-        told = subscription.next() => told,
-    };
-    Some(match told {
-        Ok(delivery) => (Ok(response(delivery)), Some((subscription, stop))),
-        Err(fault) => (Err(status(&fault)), None),
-    })
+    async fn next(&mut self) -> Result<Self::Answer, Fault> {
+        self.next().await.map(response)
+    }
 }
 
 fn response(delivery: Delivery) -> v1::SubscribeResponse {

@@ -31,6 +31,7 @@ mod show_failover;
 mod socket;
 mod status;
 mod status_service;
+mod stream;
 mod watch;
 
 pub use cache::CacheService;

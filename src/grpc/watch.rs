@@ -1,13 +1,10 @@
 //! The service `vedetta.v1.Watch`: check, subscribe, convert.
 //!
-//! Invariants: a stream ends with the process, and says so; a stream that nobody reads holds a cursor and no queue.
-//!
-//! Not here: what is told, and when (`crate::invalidation`).
+//! Not here: what is told, and when (`crate::invalidation`); how a stream ends (`stream`).
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use futures_util::stream;
 use tokio_util::sync::CancellationToken;
 use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status};
@@ -15,7 +12,7 @@ use tonic::{Request, Response, Status};
 use crate::clock;
 use crate::config::{Encoding, Limits};
 use crate::invalidation::{Delivery, Event, Hub, Position, Reason, Scope, Subscription};
-use crate::model::{CacheId, CacheName, Cause, Fault, GroupName, Tenant};
+use crate::model::{CacheId, CacheName, Fault, GroupName, Tenant};
 use crate::proto::v1;
 use crate::proto::v1::watch_response::{self as answer, Event as Told};
 
@@ -23,6 +20,7 @@ use super::check::Checker;
 use super::convert::{duration, timestamp};
 use super::metrics::{Method, Metrics, Outcome};
 use super::status::status;
+use super::stream::{Source, answers};
 
 /// Serves the hub.
 #[derive(Debug, Clone)]
@@ -135,31 +133,17 @@ impl v1::watch_server::Watch for WatchService {
             .metrics
             .count(Method::Watch, began, result)?
             .into_inner();
-        let open = Some((subscription, self.stop.clone()));
-        Ok(Response::new(Box::pin(stream::unfold(open, next))))
+        Ok(Response::new(answers(subscription, self.stop.clone())))
     }
 }
 
-type Open = Option<(Subscription, CancellationToken)>;
+impl Source for Subscription {
+    type Answer = v1::WatchResponse;
 
-/// The next message; after an error, the end.
-async fn next(open: Open) -> Option<(Result<v1::WatchResponse, Status>, Open)> {
-    let (mut subscription, stop) = open?;
-    let told = tokio::select! {
-        biased;
-        () = stop.cancelled() => Err(Fault::not_applied(
-            Cause::ShuttingDown,
-            "this vedetta is stopping",
-        )),
-        told = subscription.next() => told,
-    };
-    Some(match told {
-        Ok(delivery) => {
-            let bound = subscription.bound();
-            (Ok(response(delivery, bound)), Some((subscription, stop)))
-        }
-        Err(fault) => (Err(status(&fault)), None),
-    })
+    async fn next(&mut self) -> Result<Self::Answer, Fault> {
+        let delivery = self.next().await?;
+        Ok(response(delivery, self.bound()))
+    }
 }
 
 fn response(delivery: Delivery, bound: Duration) -> v1::WatchResponse {

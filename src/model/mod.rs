@@ -33,5 +33,5 @@ pub use group::{GroupName, Groups, TooManyGroups};
 pub use history::{History, HistoryId, Place, Point};
 pub use lineage::{Lineage, Token};
 pub use moment::Moment;
-pub use own_key::own_key;
+pub use own_key::{hex, own_key};
 pub use version::Version;

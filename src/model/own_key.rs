@@ -25,6 +25,16 @@ pub fn own_key(kind: &str, parts: &[&str]) -> Bytes {
     key.into()
 }
 
+/// Bytes as they are written in keys and in texts for people: two lower-case digits each.
+pub fn hex(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        // Writing to a String does not fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -37,6 +47,7 @@ mod tests {
         );
         assert_ne!(own_key("k", &["a:b", "c"]), own_key("k", &["a", "b:c"]));
         assert_ne!(own_key("k", &["a%3Ab"]), own_key("k", &["a:b"]));
+        assert_eq!(hex(&[0, 10, 255]), "000aff");
         assert_eq!(own_key("k", &["", ""]), "vedetta:k::");
     }
 }

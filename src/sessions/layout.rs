@@ -2,11 +2,9 @@
 //!
 //! Not here: what is in the keys (`remote/scripts/session.lua`, `docs/storage.md`).
 
-use std::fmt::Write;
-
 use bytes::Bytes;
 
-use crate::model::{Tenant, own_key};
+use crate::model::{Tenant, hex, own_key};
 
 use super::session::{Principal, SessionId};
 
@@ -37,15 +35,10 @@ impl Layout {
 
     /// The key under which a call is remembered; of one about a session, under the id that it was called with.
     pub(super) fn operation(&self, tenant: &Tenant, id: Option<&SessionId>, name: &[u8]) -> Bytes {
-        let mut hex = String::with_capacity(2 * name.len());
-        for byte in name {
-            // Writing to a String does not fail.
-            let _ = write!(hex, "{byte:02x}");
-        }
         let session = id.map_or("", SessionId::as_str);
         own_key(
             "session-op",
-            &[&self.prefix, tenant.as_str(), &hex, session],
+            &[&self.prefix, tenant.as_str(), &hex(name), session],
         )
     }
 }

@@ -5,15 +5,10 @@
 //!
 //! Not here: deadlines, which [`super::Sessions`] enforces for all stores alike.
 
-use std::time::Duration;
-
 use crate::call::Call;
 use crate::model::{Evidence, Fault, Tenant};
 
 use super::session::{Create, Principal, Save, Session, SessionId};
-
-/// How long an operation is remembered: longer than a caller repeats it through the longest failover.
-pub(super) const REMEMBERED: Duration = Duration::from_secs(120);
 
 /// The answer to a read.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use redis::{Cmd, Pipeline, Value};
 use sha1::{Digest, Sha1};
 
-use crate::model::Fault;
+use crate::model::{Fault, hex};
 
 use super::error;
 
@@ -130,10 +130,7 @@ impl Script {
         Self {
             source,
             sha1: LazyLock::new(Box::new(move || {
-                Sha1::digest(source.as_bytes())
-                    .iter()
-                    .map(|byte| format!("{byte:02x}"))
-                    .collect()
+                hex(&Sha1::digest(source.as_bytes()))
             })),
         }
     }

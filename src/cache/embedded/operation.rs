@@ -4,14 +4,12 @@
 //! number.
 
 use std::collections::{HashMap, VecDeque};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 
+use crate::failover::REMEMBERED;
 use crate::model::{CacheId, Key};
-
-/// How long an operation is remembered, as in Redis.
-const REMEMBERED: Duration = Duration::from_secs(120);
 
 /// Most operations remembered; the oldest are forgotten first.
 const OPERATIONS: usize = 100_000;

@@ -8,7 +8,6 @@
 //! its floor, nor when it is gone.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -23,16 +22,8 @@ use super::expiry::arguments;
 use super::judged::{Declared, Item};
 use super::{Core, new_stamp, new_version, strange};
 
-/// How long an operation is remembered, at least: longer than a caller repeats it through the longest failover.
-const REMEMBERED: Duration = Duration::from_secs(120);
-
 /// Which argument of the script is the header, in framed caches.
 const HEADER: usize = 6;
-
-/// How long an operation is remembered where calls wait that long, and then for the answer to their last attempt.
-pub(super) fn remembered(longest: Duration) -> Duration {
-    REMEMBERED.max(longest * 2)
-}
 
 impl Core {
     pub(super) async fn add(
@@ -65,8 +56,7 @@ impl Core {
         let policy = self.rules.policy(&cache.name);
         let expiry = arguments(increment.initial_expiry, policy.default_ttl(rand::random()));
         let number = |number: i64| Bytes::from(number.to_string());
-        let remembered = remembered(self.passage.longest());
-        let remembered = kept.then(|| remembered.as_millis().to_string());
+        let remembered = kept.then(|| self.passage.remembered().as_millis().to_string());
         let remembered = Bytes::from(remembered.unwrap_or_default());
         let entry = self.layout.entry(cache, &increment.key);
         let add = |batch: &mut Batch, _, declared: &Declared| {
@@ -154,15 +144,4 @@ pub(in super::super) fn floor_required() -> Fault {
         "the counter may have lost increments with a failover, a restart, an eviction or a clear since it was told its \
          floor; call again with `floor` set to the highest number that is known to have been given out",
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_operation_is_remembered_for_longer_than_its_call_waits() {
-        let kept = |seconds| remembered(Duration::from_secs(seconds)).as_secs();
-        assert_eq!([kept(0), kept(15), kept(600)], [120, 120, 1200]);
-    }
 }

@@ -17,7 +17,6 @@ use crate::upstream::{Batch, Operation, Reply, Session};
 use super::super::frame;
 use super::super::list::{self, MOST_MEMBERS, not_a_list, too_large};
 use super::super::store::{Edited, ListEdit, Write, Written};
-use super::counter::remembered;
 use super::expiry::arguments;
 use super::journal::Wrote;
 use super::judged::{Declared, Item};
@@ -107,7 +106,7 @@ impl Core {
         let kept = match edit.operation_id.is_empty() {
             true => Bytes::new(),
             false => {
-                let kept = remembered(self.passage.longest());
+                let kept = self.passage.remembered();
                 kept.as_millis().to_string().into()
             }
         };

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use crate::model::Tenant;
 
 use super::super::session::SessionId;
-use super::super::store::REMEMBERED;
+use crate::failover::REMEMBERED;
 
 /// Most operations remembered; the oldest are forgotten first.
 const OPERATIONS: usize = 100_000;

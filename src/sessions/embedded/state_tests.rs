@@ -1,6 +1,6 @@
 //! The rules by value: when a session ends, what it may weigh, and whose it is.
 
-use crate::sessions::store::REMEMBERED;
+use crate::failover::REMEMBERED;
 
 use super::*;
 

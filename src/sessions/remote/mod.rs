@@ -27,7 +27,7 @@ use crate::upstream::{Batch, Effect, Operation, Reply, Script, Session as Link, 
 
 use super::layout::Layout;
 use super::session::{Bounds, Create, Principal, Save, Session, SessionId, millis};
-use super::store::{Found, Loaded, REMEMBERED, Store};
+use super::store::{Found, Loaded, Store};
 use reply::{Verdict, created, found, read, strange, verdict};
 use scripts::Scripts;
 
@@ -183,7 +183,7 @@ impl Store for Remote {
     async fn create(&self, tenant: &Tenant, create: Create, call: Call) -> Result<Session, Fault> {
         let id = SessionId::new()?;
         let mut keys = self.keys(tenant, &id, &create.principal);
-        let kept = remembered(&create.operation_id);
+        let kept = self.remembered(&create.operation_id);
         if !kept.is_empty() {
             let name = &create.operation_id;
             keys.push(self.layout.operation(tenant, None, name));
@@ -290,7 +290,7 @@ impl Store for Remote {
         call: Call,
     ) -> Result<Option<SessionId>, Fault> {
         let new = SessionId::new()?;
-        let kept = remembered(operation_id);
+        let kept = self.remembered(operation_id);
         let change = Change {
             script: &self.scripts.change_id,
             tenant,
@@ -344,6 +344,15 @@ impl Store for Remote {
 }
 
 impl Remote {
+    /// For how long an operation of that id is remembered, in milliseconds; nothing without an id.
+    fn remembered(&self, operation_id: &[u8]) -> Bytes {
+        if operation_id.is_empty() {
+            return Bytes::new();
+        }
+        let kept = self.serving.passage.remembered();
+        kept.as_millis().to_string().into()
+    }
+
     /// A change that has no arguments but the session.
     async fn plain(
         &self,
@@ -365,14 +374,6 @@ impl Remote {
         };
         Ok(self.change(change, request).await?.is_some())
     }
-}
-
-/// For how long an operation of that id is remembered, in milliseconds; nothing without an id.
-fn remembered(operation_id: &[u8]) -> Bytes {
-    if operation_id.is_empty() {
-        return Bytes::new();
-    }
-    REMEMBERED.as_millis().to_string().into()
 }
 
 fn text(text: &str) -> Bytes {
