@@ -48,6 +48,7 @@ fn put(key: &Key, value: &Bytes) -> Put {
         expiry: Expiry::Never,
         condition: Condition::None,
         groups: Groups::default(),
+        lease: None,
     }
 }
 
@@ -97,8 +98,8 @@ fn get_and_put(criterion: &mut Criterion) {
     for size in SIZES {
         let value = Bytes::from(vec![0x5A; size]);
         let rules = CacheRules::default();
-        let store = Embedded::new(CAPACITY, rules.clone(), hub());
-        let cache = Cache::new(store, rules, CAPACITY);
+        let store = Embedded::new(CAPACITY, rules.clone(), (hub(), Arc::default()));
+        let cache = Cache::new(store, rules, CAPACITY, Arc::default());
         let floor = Mutex::new(HashMap::new());
         for address in &addresses {
             let stored = cache.put(Call::until(None), &address.cache, put(&address.key, &value));

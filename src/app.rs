@@ -5,6 +5,7 @@
 //!
 //! Invariants: a start does not wait for Redis and does not fail because of it.
 
+mod health;
 mod links;
 
 use std::sync::Arc;
@@ -13,22 +14,23 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use crate::admin::{self, Probes, Pulse};
+use crate::admin;
 use crate::cache::{Cache, Embedded, Store};
 use crate::clock;
 use crate::config::{Api, Config, Loaded, RedisConfig, SentinelConfig, StoreConfig};
 use crate::drain::Tasks;
-use crate::events::{Bell, EmbeddedLog, Events, Log};
-use crate::failover::{self, Phase};
+use crate::events::{EmbeddedLog, Events, Log};
+use crate::failover;
 use crate::grpc::{
     self, Admit, BindError, CacheService, Draining, EventsService, Health, Inflight, Listeners,
     Services, SessionsService, Socket, StatusService, StatusSources, WatchService,
 };
-use crate::invalidation::Hub;
+use crate::invalidation::{Bell, Hub};
 use crate::proto::v1::get_status_response as status;
 use crate::sessions::{self, Bounds, Sessions};
 use crate::telemetry::Registry;
 
+use health::{follow_health, probes};
 use links::{events, hub, links, show_figures};
 
 /// How long the links get to end after the last call. Nothing is lost with them.
@@ -179,11 +181,14 @@ async fn embedded(
     let hub = hub(config, registry, floors);
     // Nobody else writes, so nothing can be missed.
     hub.prove_always();
-    let store = registry.register(|| Embedded::new(capacity, config.caches.clone(), hub.clone()));
+    let bell = Arc::new(Bell::default());
+    let (rules, heard) = (config.caches.clone(), (hub.clone(), bell.clone()));
+    let store = registry.register(|| Embedded::new(capacity, rules, heard));
     let cache = Arc::new(Cache::new(
         store,
         config.caches.clone(),
         config.limits.batch_bytes,
+        bell.clone(),
     ));
     let swept = cache.clone();
     floors.links.spawn("embedded sweep", async move {
@@ -212,7 +217,6 @@ async fn embedded(
             evictions: figures.evictions,
         }
     }));
-    let bell = Arc::new(Bell::default());
     let log = Log::Embedded(EmbeddedLog::new(bell.clone(), config.events));
     let opening = Opening {
         cache,
@@ -240,6 +244,7 @@ async fn remote(
         links.store,
         config.caches.clone(),
         config.limits.batch_bytes,
+        links.bell,
     ));
     let sessions = kept(links.sessions, config);
     let coherence = links.coherence;
@@ -356,37 +361,6 @@ async fn open<S: Store, T: sessions::Store>(
     )
     .await
     .map_err(|error| StartError::Defect(error.to_string()))
-}
-
-fn probes(serving: &Serving, floors: &Floors) -> Probes {
-    let pulse = Pulse::new();
-    floors.links.spawn("pulse", pulse.clone().run());
-    let serving = serving.clone();
-    Probes::new(
-        pulse,
-        Arc::new(move || {
-            serving
-                .as_ref()
-                .is_none_or(|status| status.borrow().settled)
-        }),
-    )
-}
-
-/// Keeps `grpc.health.v1` in step with the follower.
-fn follow_health(health: Health, serving: Serving, floors: &Floors) {
-    floors.links.spawn("health", async move {
-        let Some(mut follower) = serving else {
-            health.set_cache(true).await;
-            return;
-        };
-        loop {
-            let serves = matches!(follower.borrow_and_update().phase, Phase::Serving { .. });
-            health.set_cache(serves).await;
-            if follower.changed().await.is_err() {
-                return;
-            }
-        }
-    });
 }
 
 /// The effective configuration as `/config` shows it.

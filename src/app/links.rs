@@ -11,9 +11,9 @@ use crate::cache::{Canary, ClearsAgain, Coherence, Flight, Journal, Remote, Writ
 use crate::clock;
 use crate::config::{Config, Credentials, RedisConfig, SentinelConfig, Tls};
 use crate::dial::{Access, SecretFiles, Secrets};
-use crate::events::{self, Bell, Events, EventsLimits, Log, RemoteLog};
+use crate::events::{self, Events, EventsLimits, Log, RemoteLog};
 use crate::failover::{self, Examiner, Following, Passage, Weakness};
-use crate::invalidation::{self, Directory, Hub, HubLimits, Intake};
+use crate::invalidation::{self, Bell, Directory, Hub, HubLimits, Intake};
 use crate::model::{Cause, Fault, Master, Signal};
 use crate::near::{Capacity, Near};
 use crate::sentinel::{self, Election, Hints, WatchSettings};
@@ -38,6 +38,8 @@ pub(super) struct Links {
     pub(super) follower: watch::Receiver<failover::Status>,
     pub(super) elections: watch::Receiver<Election>,
     pub(super) weaknesses: watch::Receiver<Arc<[Weakness]>>,
+    /// Rung when what is waited for may be there.
+    pub(super) bell: Arc<Bell>,
 }
 
 pub(super) fn links(
@@ -88,7 +90,7 @@ pub(super) fn links(
     let (examiner, weaknesses) = registry.register(|| Examiner::new(lane, elected, config.fence));
     floors.links.spawn("examiner", examiner.run());
     let log = RemoteLog::new(passage.clone(), &redis.prefix, config.events);
-    let events = events(Log::Remote(log), bell, config, registry, floors);
+    let events = events(Log::Remote(log), bell.clone(), config, registry, floors);
     let kept = (&settings, &coherence);
     let (store, sessions) = stores(passage, journal, kept, config, registry, floors);
     let watcher = Canary::new(&store, canary, &settings, intake.canary());
@@ -101,6 +103,7 @@ pub(super) fn links(
         follower,
         elections,
         weaknesses,
+        bell,
     })
 }
 
@@ -144,7 +147,7 @@ fn intake(coherence: &Coherence, canary: Bytes, bell: Arc<Bell>) -> Arc<Intake<F
         coherence.directory.clone(),
         canary,
     );
-    Arc::new(intake.listening(RemoteLog::KEYS, bell))
+    Arc::new(intake.listening(vec![RemoteLog::KEYS, Remote::LEASES], bell))
 }
 
 fn coherence(config: &Config, hub: Arc<Hub>) -> Coherence {

@@ -14,6 +14,11 @@ use bytes::{BufMut, Bytes, BytesMut};
 use crate::config::{CacheRules, Encoding};
 use crate::model::{CacheId, GroupName, Key, Tenant, hex, own_key};
 
+const LEASE: &str = "lease";
+
+/// How the keys of leases begin.
+pub(super) const LEASES: &[u8] = b"vedetta:lease:";
+
 /// Names keys.
 #[derive(Debug, Clone)]
 pub(super) struct Layout {
@@ -98,6 +103,11 @@ impl Layout {
     /// The key that remembers under which history a counter was last told its floor.
     pub(super) fn floor(&self, cache: &CacheId, key: &Key) -> Bytes {
         self.aside("floor", cache, key)
+    }
+
+    /// The key of the lease on an entry.
+    pub(super) fn lease(&self, cache: &CacheId, key: &Key) -> Bytes {
+        self.aside(LEASE, cache, key)
     }
 
     /// The key of the deadline of an entry.

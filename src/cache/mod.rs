@@ -6,11 +6,12 @@
 //! Invariants: a call ends within its deadline; a failed call says whether it was applied; a cache is framed or raw
 //! by configuration, in both stores alike.
 //!
-//! Not here: leases, which have their own issue; protobuf (`grpc`).
+//! Not here: protobuf (`grpc`).
 
 mod embedded;
 mod frame;
 mod layout;
+mod lease;
 mod list;
 mod path;
 mod remote;
@@ -18,7 +19,11 @@ mod store;
 
 pub use crate::call::Call;
 pub use embedded::{Embedded, Figures, SWEEP_INTERVAL};
+pub use lease::{Filling, Wish};
 pub use list::{MOST_MEMBERS, encode as encode_list};
 pub use path::Cache;
 pub use remote::{Canary, ClearsAgain, Coherence, Flight, Journal, Remote, Writing, canary_key};
-pub use store::{Edited, IfAbsent, Increment, Items, ListEdit, Put, Read, Store, Write, Written};
+pub use store::{
+    Edited, Granting, IfAbsent, Increment, Items, LeaseRequest, ListEdit, Put, Read, Store, Write,
+    Written,
+};

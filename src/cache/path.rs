@@ -2,16 +2,19 @@
 //!
 //! Not here: what a deadline does to a call (`call`); the near cache, which is in front of Redis only (`remote::reader`).
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::call::Call;
 use crate::config::{CachePolicy, CacheRules};
+use crate::invalidation::Bell;
 use crate::model::{
     Address, CacheId, Cause, Consistency, Expiry, Fault, GroupName, Groups, Key, Lookup,
     PutOutcome, Tenant, TtlLookup,
 };
 
 use super::layout;
+use super::lease::Waiting;
 use super::store::{
     Edited, IfAbsent, Increment, Items, ListEdit, Put, Read, Store, Write, Written,
 };
@@ -19,18 +22,21 @@ use super::store::{
 /// The cache as the API offers it, over some store.
 #[derive(Debug)]
 pub struct Cache<S> {
-    store: S,
+    pub(super) store: S,
     rules: CacheRules,
     budget: u64,
+    pub(super) waiting: Waiting,
 }
 
 impl<S: Store> Cache<S> {
-    /// Over this store, with these rules about caches; the values of one answer have at most `budget` bytes.
-    pub fn new(store: S, rules: CacheRules, budget: u64) -> Self {
+    /// Over this store, with these rules about caches; the values of one answer have at most `budget` bytes. The bell
+    /// is rung when a lease has gone.
+    pub fn new(store: S, rules: CacheRules, budget: u64, bell: Arc<Bell>) -> Self {
         Self {
             store,
             rules,
             budget,
+            waiting: Waiting::new(bell),
         }
     }
 

@@ -5,14 +5,14 @@
 //!
 //! Not here: deadlines, which [`super::Cache`] enforces for all stores alike.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use tokio::time::Instant;
 
 use crate::model::{
     CacheId, Cause, Condition, Consistency, Durability, Expiry, Fault, GroupName, Groups, Hit, Key,
-    Lookup, PutOutcome, Tenant, Token, TtlLookup, Value, Version,
+    Lease, Lookup, PutOutcome, Tenant, Token, TtlLookup, Value, Version,
 };
 
 /// One entry to be written.
@@ -28,6 +28,8 @@ pub struct Put {
     pub condition: Condition,
     /// What it is flushed with.
     pub groups: Groups,
+    /// Only while this lease holds.
+    pub lease: Option<Lease>,
 }
 
 impl Put {
@@ -111,6 +113,30 @@ pub struct Edited {
     pub members: Vec<Bytes>,
     /// The version of the entry.
     pub version: Version,
+}
+
+/// A wish to fill an entry.
+#[derive(Debug, Clone)]
+pub struct LeaseRequest {
+    /// What the lease is to be named.
+    pub lease: Lease,
+    /// For how long it is to hold.
+    pub hold: Duration,
+    /// Also for a live entry that ends so soon.
+    pub refresh_within: Option<Duration>,
+    /// Until when the caller waits.
+    pub deadline: Option<Instant>,
+}
+
+/// The answer to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Granting {
+    /// The lease holds.
+    Granted,
+    /// Another one does, for so long at most.
+    Held(Duration),
+    /// There is an entry that needs no filling.
+    Alive,
 }
 
 /// The answer to a write, and the point of history behind it.
@@ -238,6 +264,26 @@ pub trait Store: Send + Sync + 'static {
         cache: &CacheId,
         write: Write,
     ) -> impl Future<Output = Result<Written<Option<u64>>, Fault>> + Send;
+
+    /// Gives a lease on an entry, unless there is one already or the entry needs none. Framed caches only.
+    fn lease(
+        &self,
+        cache: &CacheId,
+        key: &Key,
+        request: &LeaseRequest,
+    ) -> impl Future<Output = Result<Granting, Fault>> + Send;
+
+    /// Gives a lease back; whether it held until now.
+    fn release(
+        &self,
+        cache: &CacheId,
+        key: &Key,
+        lease: &Lease,
+        write: Write,
+    ) -> impl Future<Output = Result<bool, Fault>> + Send;
+
+    /// The key for which the bell is rung when a lease has gone.
+    fn lease_key(&self, cache: &CacheId, key: &Key) -> Bytes;
 
     /// Makes an entry a member of groups; before there is one, they wait for it, with the stamps of this moment. Tells
     /// whether there was one. In framed caches only.

@@ -15,9 +15,9 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::backoff::Backoff;
 use crate::drain::Tasks;
+use crate::invalidation::Bell;
 use crate::model::Fault;
 
-use super::bell::Bell;
 use super::point::Point;
 use super::reader::Reader;
 use super::ring::{Record, Ring};

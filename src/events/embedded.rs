@@ -14,10 +14,9 @@ use parking_lot::Mutex;
 
 use crate::config::EventsConfig;
 use crate::failover::REMEMBERED;
-use crate::invalidation::Listener;
+use crate::invalidation::{Bell, Listener};
 use crate::model::{ChannelId, HistoryId};
 
-use super::bell::Bell;
 use super::chain::{Entry, Page};
 use super::log::Publication;
 use super::point::{EntryId, Mark, Point};

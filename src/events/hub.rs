@@ -14,9 +14,9 @@ use tokio::time::Instant;
 
 use crate::config::EventsConfig;
 use crate::drain::Tasks;
+use crate::invalidation::Bell;
 use crate::model::{Cause, ChannelId, ChannelName, Fault, Tenant};
 
-use super::bell::Bell;
 use super::channel::Channel;
 use super::log::{Log, Publication};
 use super::metrics::Metrics;

@@ -2,7 +2,7 @@
 //! once within a bounded log, in order, or with the word Gap where something may be missing.
 //!
 //! `log` is where messages are, in Redis (`remote`) or in this process (`embedded`). `channel` follows the log of one
-//! channel for all its subscribers; the `bell` wakes it. What it read lies in a `ring`, from which each `subscription`
+//! channel for all its subscribers; a bell (`invalidation::Bell`) wakes it. What it read lies in a `ring`, from which each `subscription`
 //! takes at its own pace. `reader` reads what comes after a `point`, and `chain` is the rule of what was missed.
 //!
 //! **How a message is heard.** There is no blocking read, no polling and no connection of its own. The log of a
@@ -33,7 +33,6 @@
 //!
 //! Not here: protobuf (`grpc`); caches, whose invalidations are told by `invalidation`.
 
-mod bell;
 mod chain;
 mod channel;
 mod embedded;
@@ -46,7 +45,6 @@ mod remote;
 mod ring;
 mod subscription;
 
-pub use bell::Bell;
 pub use chain::Gap;
 pub use embedded::EmbeddedLog;
 pub use hub::{Events, EventsLimits};

@@ -1,6 +1,6 @@
 //! The service `vedetta.v1.Cache`: check, call, convert.
 //!
-//! Not here: the rpcs about groups (`groups`); what the calls mean (`crate::cache`).
+//! Not here: the rpcs about groups (`groups`), lists (`cache_lists`) and leases (`cache_leases`); what the calls mean (`crate::cache`).
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -48,7 +48,7 @@ impl<S: Store> CacheService<S> {
     }
 
     /// The parts that address one entry.
-    fn address(
+    pub(super) fn address(
         &self,
         mut check: Checker<'_, impl Fn(&CacheId) -> Result<(), String>>,
         tenant: &str,
@@ -109,8 +109,8 @@ impl<S: Store> CacheService<S> {
         let (call, request) = open(request);
         let mut check = self.checker();
         let durability = check.durability(request.durability);
-        check.lease(&request.lease);
         let cache = check.cache(&request.tenant, &request.cache);
+        let lease = check.put_lease(request.lease, self.encoding(cache.as_ref()));
         let groups = check.groups("groups", &request.groups, self.encoding(cache.as_ref()));
         let key = check.key("key", request.key);
         let value = check.value("", request.content.map(Value::from));
@@ -123,6 +123,7 @@ impl<S: Store> CacheService<S> {
                 expiry: expiry?,
                 condition: condition?,
                 groups: groups?,
+                lease: lease?,
             };
             Some((cache?, put, durability?))
         })?;
@@ -171,6 +172,7 @@ impl<S: Store> CacheService<S> {
                 expiry: expiry?,
                 condition: Condition::Absent,
                 groups: groups?,
+                lease: None,
             };
             Some((cache?, put, durability?))
         })?;
@@ -359,6 +361,8 @@ cache_service! {
         put => do_put, Put, PutRequest, PutResponse;
         put_many => do_put_many, PutMany, PutManyRequest, PutManyResponse;
         put_if_absent => do_put_if_absent, PutIfAbsent, PutIfAbsentRequest, PutIfAbsentResponse;
+        get_or_lease => do_get_or_lease, GetOrLease, GetOrLeaseRequest, GetOrLeaseResponse;
+        release_lease => do_release_lease, ReleaseLease, ReleaseLeaseRequest, ReleaseLeaseResponse;
         evict => do_evict, Evict, EvictRequest, EvictResponse;
         evict_many => do_evict_many, EvictMany, EvictManyRequest, EvictManyResponse;
         touch => do_touch, Touch, TouchRequest, TouchResponse;
@@ -372,7 +376,6 @@ cache_service! {
         list_caches => do_list_caches, ListCaches, ListCachesRequest, ListCachesResponse;
     }
     missing {
-        get_or_lease, "Cache/GetOrLease", v1::GetOrLeaseRequest, v1::GetOrLeaseResponse;
         bulk_load, "Cache/BulkLoad", Streaming<v1::BulkLoadRequest>, v1::BulkLoadResponse;
         pipeline, "Cache/Pipeline", Streaming<v1::PipelineRequest>, Self::PipelineStream;
     }

@@ -5,9 +5,10 @@
 use crate::proto::v1;
 
 /// Rpcs, as `package.Service/Method`, and whether they are served.
-const RPCS: [(&str, bool); 35] = [
+const RPCS: [(&str, bool); 36] = [
     ("vedetta.v1.Cache/Get", true),
-    ("vedetta.v1.Cache/GetOrLease", false),
+    ("vedetta.v1.Cache/GetOrLease", true),
+    ("vedetta.v1.Cache/ReleaseLease", true),
     ("vedetta.v1.Cache/GetMany", true),
     ("vedetta.v1.Cache/Put", true),
     ("vedetta.v1.Cache/PutMany", true),
@@ -55,7 +56,7 @@ const FEATURES: [(&str, bool); 7] = [
     ("near_cache", true),
     ("tokens", true),
     ("groups", true),
-    ("leases", false),
+    ("leases", true),
     ("durability", true),
     ("operation_ids", true),
 ];

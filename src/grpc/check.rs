@@ -1,7 +1,7 @@
 //! Requests, checked once: protobuf in, the vocabulary of `model` out, or every mistake with its field and remedy.
 //!
-//! Invariants: a request is refused as a whole before anything of it is done; a field that asks for a missing
-//! capability is refused, never ignored.
+//! Invariants: a request is refused as a whole before anything of it is done; a field that asks for what is not possible
+//! is refused, never ignored.
 //!
 //! Not here: what the calls do (`cache`).
 
@@ -19,7 +19,7 @@ use crate::model::{
 };
 use crate::proto::v1;
 
-use super::status::{invalid, missing, status};
+use super::status::{invalid, status};
 
 /// The largest `google.protobuf.Duration`, about 10,000 years.
 const MAX_SECONDS: i64 = 315_576_000_000;
@@ -32,7 +32,6 @@ pub(super) struct Checker<'a, Admit> {
     pub(super) limits: &'a Limits,
     admit: Admit,
     violations: Vec<FieldViolation>,
-    missing: Option<&'static str>,
 }
 
 impl<'a, Admit: Fn(&CacheId) -> Result<(), String>> Checker<'a, Admit> {
@@ -42,20 +41,16 @@ impl<'a, Admit: Fn(&CacheId) -> Result<(), String>> Checker<'a, Admit> {
             limits,
             admit,
             violations: Vec::new(),
-            missing: None,
         }
     }
 
     /// Ends the check and puts the parts together, each of which is `None` if it was refused.
     ///
     /// # Errors
-    /// INVALID_ARGUMENT with every mistake, or else UNIMPLEMENTED for the first missing capability.
+    /// INVALID_ARGUMENT with every mistake.
     pub(super) fn finish<T>(self, assemble: impl FnOnce() -> Option<T>) -> Result<T, Status> {
         if !self.violations.is_empty() {
             return Err(invalid(self.violations));
-        }
-        if let Some(capability) = self.missing {
-            return Err(missing(capability));
         }
         assemble().ok_or_else(|| {
             status(&Fault::not_applied(
@@ -69,12 +64,6 @@ impl<'a, Admit: Fn(&CacheId) -> Result<(), String>> Checker<'a, Admit> {
         self.violations
             .push(FieldViolation::new(field, description));
         None
-    }
-
-    fn needs(&mut self, capability: &'static str, asked: bool) {
-        if asked && self.missing.is_none() {
-            self.missing = Some(capability);
-        }
     }
 
     pub(super) fn tenant(&mut self, name: &str) -> Option<Tenant> {
@@ -344,9 +333,5 @@ impl<'a, Admit: Fn(&CacheId) -> Result<(), String>> Checker<'a, Admit> {
                 }
             },
         }
-    }
-
-    pub(super) fn lease(&mut self, lease: &[u8]) {
-        self.needs("leases", !lease.is_empty());
     }
 }

@@ -51,6 +51,7 @@ impl<Admit: Fn(&CacheId) -> Result<(), String>> Checker<'_, Admit> {
             expiry: expiry?,
             condition: condition?,
             groups: groups?,
+            lease: None,
         })
     }
 }

@@ -81,7 +81,7 @@ pub(super) fn hit(hit: Hit) -> v1::Hit {
     }
 }
 
-fn miss(evidence: Evidence) -> v1::Miss {
+pub(super) fn miss(evidence: Evidence) -> v1::Miss {
     v1::Miss {
         source: source(evidence.source),
         freshness: freshness(evidence.freshness),

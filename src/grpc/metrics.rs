@@ -15,6 +15,8 @@ pub(super) enum Method {
     Put,
     PutMany,
     PutIfAbsent,
+    GetOrLease,
+    ReleaseLease,
     Evict,
     EvictMany,
     Touch,
@@ -45,6 +47,7 @@ pub(super) enum Outcome {
     Hit,
     Miss,
     NotModified,
+    Leased,
     Stored,
     NotStored,
     Existing,
@@ -64,7 +67,7 @@ pub(super) enum Outcome {
     Internal,
 }
 
-const METHODS: [(Method, &str, &[Outcome]); 27] = [
+const METHODS: [(Method, &str, &[Outcome]); 29] = [
     (
         Method::Get,
         "Get",
@@ -77,6 +80,16 @@ const METHODS: [(Method, &str, &[Outcome]); 27] = [
         Method::PutIfAbsent,
         "PutIfAbsent",
         &[Outcome::Stored, Outcome::Existing],
+    ),
+    (
+        Method::GetOrLease,
+        "GetOrLease",
+        &[Outcome::Hit, Outcome::Miss, Outcome::Leased],
+    ),
+    (
+        Method::ReleaseLease,
+        "ReleaseLease",
+        &[Outcome::Done, Outcome::Absent],
     ),
     (Method::Evict, "Evict", &[Outcome::Evicted, Outcome::Absent]),
     (Method::EvictMany, "EvictMany", &[Outcome::Batch]),
@@ -148,6 +161,7 @@ impl Outcome {
             Self::Hit => "hit",
             Self::Miss => "miss",
             Self::NotModified => "not_modified",
+            Self::Leased => "leased",
             Self::Stored => "stored",
             Self::NotStored => "not_stored",
             Self::Existing => "existing",

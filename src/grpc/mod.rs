@@ -9,11 +9,13 @@
 
 mod admission;
 mod cache;
+mod cache_leases;
 mod cache_lists;
 mod capability;
 mod check;
 mod check_events;
 mod check_groups;
+mod check_leases;
 mod check_puts;
 mod check_sessions;
 mod check_writes;

@@ -40,9 +40,11 @@ pub struct Intake<F> {
     canary: Bytes,
     /// When the last push for the canary was applied.
     seen: watch::Sender<Moment>,
-    /// Another room, and how its keys begin.
-    listener: Option<(&'static [u8], Arc<dyn Listener>)>,
+    /// Who hears of the keys of other rooms, and how these begin.
+    listener: Option<Elsewhere>,
 }
+
+type Elsewhere = (Vec<&'static [u8]>, Arc<dyn Listener>);
 
 impl<F: Clone> Intake<F> {
     /// Between these; `canary` is the Redis key whose pushes are listened for.
@@ -64,8 +66,8 @@ impl<F: Clone> Intake<F> {
     }
 
     /// Keys that begin so are told to that listener, and to nobody else.
-    pub fn listening(mut self, prefix: &'static [u8], listener: Arc<dyn Listener>) -> Self {
-        self.listener = Some((prefix, listener));
+    pub fn listening(mut self, prefixes: Vec<&'static [u8]>, listener: Arc<dyn Listener>) -> Self {
+        self.listener = Some((prefixes, listener));
         self
     }
 
@@ -136,8 +138,8 @@ impl<F: Clone> Intake<F> {
                 self.seen.send_replace(clock::now());
                 continue;
             }
-            if let Some((prefix, listener)) = &self.listener
-                && key.starts_with(prefix)
+            if let Some((prefixes, listener)) = &self.listener
+                && prefixes.iter().any(|prefix| key.starts_with(prefix))
             {
                 listener.changed(key);
                 continue;

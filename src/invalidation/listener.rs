@@ -1,6 +1,6 @@
 //! Who else hears of keys: other rooms whose keys are read on the tracked session.
 //!
-//! Not here: what they do with it (`events`).
+//! Not here: what they do with it (`events`, `cache::lease`).
 
 use std::fmt::Debug;
 

@@ -14,6 +14,7 @@ mod entry;
 mod fault;
 mod group;
 mod history;
+mod lease;
 mod lineage;
 mod moment;
 mod own_key;
@@ -31,6 +32,7 @@ pub use entry::{
 pub use fault::{Applied, Cause, Fault, Owner};
 pub use group::{GroupName, Groups, TooManyGroups};
 pub use history::{History, HistoryId, Place, Point};
+pub use lease::Lease;
 pub use lineage::{Lineage, Token};
 pub use moment::Moment;
 pub use own_key::{hex, own_key};

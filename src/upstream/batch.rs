@@ -42,6 +42,8 @@ pub enum Operation {
     Increment,
     /// A list changed.
     ListEdit,
+    /// A lease given or given back.
+    Lease,
     /// Recent writes looked for on a new master.
     Reconcile,
     /// Copies waited for.
@@ -60,7 +62,7 @@ pub enum Operation {
 
 impl Operation {
     /// Every operation, in the order of their numbers: metrics are registered and found by it.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Get,
         Self::Put,
         Self::Evict,
@@ -73,6 +75,7 @@ impl Operation {
         Self::Group,
         Self::Increment,
         Self::ListEdit,
+        Self::Lease,
         Self::Reconcile,
         Self::Wait,
         Self::Survey,
@@ -98,6 +101,7 @@ impl Operation {
             Self::Group => "group",
             Self::Increment => "increment",
             Self::ListEdit => "list_edit",
+            Self::Lease => "lease",
             Self::Reconcile => "reconcile",
             Self::Wait => "wait",
             Self::Survey => "survey",
@@ -129,9 +133,7 @@ impl Script {
     pub fn new(source: &'static str) -> Self {
         Self {
             source,
-            sha1: LazyLock::new(Box::new(move || {
-                hex(&Sha1::digest(source.as_bytes()))
-            })),
+            sha1: LazyLock::new(Box::new(move || hex(&Sha1::digest(source.as_bytes())))),
         }
     }
 }

@@ -22,6 +22,7 @@ mod history;
 mod increments;
 mod l0;
 mod layout;
+mod leases;
 mod lifecycle;
 mod lists;
 mod near;

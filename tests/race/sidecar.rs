@@ -130,7 +130,7 @@ impl Sidecar {
         let watcher = Canary::new(&store, canary, &settings, intake.canary());
         tasks.spawn("canary", watcher.run());
         let sidecar = Arc::new(Self {
-            cache: Cache::new(store, cache_rules(), BATCH_BYTES),
+            cache: Cache::new(store, cache_rules(), BATCH_BYTES, Arc::default()),
             near,
             hub,
             registry,
@@ -194,6 +194,7 @@ impl Sidecar {
             expiry,
             condition: Condition::None,
             groups: Groups::default(),
+            lease: None,
         };
         let written = self.cache.put(in_time(), &spot.address.cache, put).await?;
         Ok(written.token)

@@ -52,6 +52,7 @@ impl State {
             },
             condition: Condition::None,
             groups,
+            lease: None,
         };
         self.put(cache, put, random, now)?;
         if floored {

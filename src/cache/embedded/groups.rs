@@ -43,5 +43,6 @@ impl State {
         });
         self.pending.forget_old(now.clock);
         self.pending.flush(cache, groups);
+        self.leases.flush(cache, groups);
     }
 }

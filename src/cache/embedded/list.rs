@@ -46,6 +46,7 @@ impl State {
                     },
                     condition: Condition::None,
                     groups,
+                    lease: None,
                 };
                 match self.put(cache, put, random, now)? {
                     PutOutcome::Stored(version) => (version, true),

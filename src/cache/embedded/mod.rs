@@ -8,6 +8,7 @@ mod counter;
 mod deadline;
 mod entries;
 mod groups;
+mod lease;
 mod list;
 mod operation;
 mod pending;
@@ -16,19 +17,21 @@ mod state;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use bytes::Bytes;
 use metrics::{Counter, Gauge, counter, describe_counter, describe_gauge, gauge};
 use parking_lot::Mutex;
 
 use crate::config::CacheRules;
-use crate::invalidation::{Event, Hub};
+use crate::invalidation::{Bell, Event, Hub, Listener};
 use crate::model::{
-    CacheId, Consistency, Expiry, Fault, GroupName, Groups, Key, Lineage, Lookup, PutOutcome,
-    Tenant, Token, TtlLookup,
+    CacheId, Consistency, Expiry, Fault, GroupName, Groups, Key, Lease, Lineage, Lookup,
+    PutOutcome, Tenant, Token, TtlLookup,
 };
 
+use super::layout::Layout;
 use super::store::{
-    Edited, IfAbsent, Increment, Items, ListEdit, Put, Read, Store, Write, Written, other_lineage,
-    too_large,
+    Edited, Granting, IfAbsent, Increment, Items, LeaseRequest, ListEdit, Put, Read, Store, Write,
+    Written, other_lineage, too_large,
 };
 pub use state::Figures;
 use state::{Now, State};
@@ -44,16 +47,19 @@ pub struct Embedded {
     gauges: Gauges,
     /// Who is told. Every change goes through this store, so nothing else has to be listened to.
     hub: Arc<Hub>,
+    /// Rung when a lease has ended.
+    bell: Arc<Bell>,
     lineage: Lineage,
 }
 
 impl Embedded {
     /// An empty store of that many bytes.
-    pub fn new(capacity: u64, rules: CacheRules, hub: Arc<Hub>) -> Self {
+    pub fn new(capacity: u64, rules: CacheRules, (hub, bell): (Arc<Hub>, Arc<Bell>)) -> Self {
         Self {
             state: Mutex::new(State::new(capacity, rules)),
             gauges: Gauges::register(capacity),
             hub,
+            bell,
             // What is written lives as long as this value does.
             lineage: Lineage::new(0, &format!("{:032x}", rand::random::<u128>())),
         }
@@ -70,6 +76,7 @@ impl Embedded {
         if !changed.is_empty() {
             self.hub.invalidated(cache.clone(), changed);
         }
+        self.tell_of_ended();
         write.durability.without_replicas()?;
         Ok(Written {
             answer,
@@ -78,6 +85,14 @@ impl Embedded {
                 offset: 0,
             }),
         })
+    }
+
+    /// Wakes whoever waits for leases that have ended, behind the changes that ended them.
+    fn tell_of_ended(&self) {
+        let ended = self.state.lock().leases.take_ended();
+        for (cache, key) in ended {
+            self.bell.changed(&self.lease_key(&cache, &key));
+        }
     }
 
     /// How full it is.
@@ -266,6 +281,31 @@ impl Store for Embedded {
         let answer = self.state.lock().clear(cache, now());
         self.hub.record(Event::Cleared(cache.clone()));
         self.written(cache, Vec::new(), answer, write)
+    }
+
+    async fn lease(
+        &self,
+        cache: &CacheId,
+        key: &Key,
+        request: &LeaseRequest,
+    ) -> Result<Granting, Fault> {
+        self.state.lock().lease(cache, key, request, now())
+    }
+
+    async fn release(
+        &self,
+        cache: &CacheId,
+        key: &Key,
+        lease: &Lease,
+        _: Write,
+    ) -> Result<bool, Fault> {
+        let held = self.state.lock().release(cache, key, lease, now());
+        self.tell_of_ended();
+        Ok(held)
+    }
+
+    fn lease_key(&self, cache: &CacheId, key: &Key) -> Bytes {
+        Layout::new("").lease(cache, key)
     }
 
     async fn add_to_groups(

@@ -23,6 +23,7 @@ use super::super::frame;
 use super::super::store::{Edited, IfAbsent, Put, too_many_groups};
 use super::deadline::Deadlines;
 use super::entries::{ByWeight, Entries, Entry, Evictions, OVERHEAD, Place, weight};
+use super::lease::Leases;
 use super::operation::Operations;
 use super::pending::Pending;
 
@@ -67,6 +68,7 @@ pub(super) struct State {
     pub(super) floors: BTreeSet<(CacheId, Key)>,
     pub(super) deadlines: Deadlines,
     pub(super) pending: Pending,
+    pub(super) leases: Leases,
 }
 
 impl State {
@@ -90,6 +92,7 @@ impl State {
             floors: BTreeSet::new(),
             deadlines: Deadlines::default(),
             pending: Pending::default(),
+            leases: Leases::default(),
         }
     }
 
@@ -132,7 +135,16 @@ impl State {
             Condition::Present => current.is_some(),
             Condition::Version(version) => current_version.as_ref() == Some(version),
         };
-        if !holds {
+        let place = (cache, &put.key);
+        let held = match &put.lease {
+            Some(lease) if holds => {
+                let version = current_version.as_ref();
+                self.leases
+                    .may_fill(place, lease, version, &put.groups, now)
+            }
+            _ => true,
+        };
+        if !holds || !held {
             return Ok(PutOutcome::NotStored(current_version));
         }
         let version = self.store(cache, put, current.as_ref(), random, now)?;
@@ -158,6 +170,8 @@ impl State {
     pub(super) fn evict(&mut self, cache: &CacheId, key: &Key, now: Now) -> bool {
         let existed = self.live(cache, key, now).is_some();
         self.entries.remove(&place(cache, key));
+        // Also where there was nothing: what is being loaded may be older than this removal.
+        self.leases.end(cache, key);
         existed
     }
 
@@ -206,6 +220,7 @@ impl State {
     /// Counts in raw caches only, as the other store does.
     pub(super) fn clear(&mut self, cache: &CacheId, now: Now) -> Option<u64> {
         self.deadlines.clear(cache);
+        self.leases.clear(cache);
         let removed = Cell::new(0);
         self.entries.retain(|place, entry| {
             let stays = place.cache != *cache;
@@ -256,6 +271,7 @@ impl State {
             .map_err(|_| too_many_groups())?;
         self.check_weight(weight(&put.key, &put.value, &groups))?;
         self.pending.remove(cache, &put.key);
+        self.leases.end(cache, &put.key);
         let (value, version) = match self.rules.policy(&cache.name).encoding {
             Encoding::Framed => (put.value, Version::made_at(0, now.wall, random)),
             Encoding::Raw => frame::read_raw(&frame::raw(&put.value)),
@@ -388,6 +404,7 @@ mod tests {
             expiry,
             condition: Condition::None,
             groups: Groups::default(),
+            lease: None,
         }
     }
 

@@ -75,11 +75,12 @@ impl Core {
                 remembered.clone(),
                 new_stamp(),
                 Bytes::new(),
-                Bytes::copy_from_slice(session.lineage().as_bytes()),
+                super::history(&session),
             ];
             if policy.encoding == Encoding::Framed {
                 keys.push(self.layout.stamp(cache));
                 keys.push(self.layout.pending(cache, &increment.key));
+                keys.push(self.layout.lease(cache, &increment.key));
                 let version = new_version(&session);
                 arguments[HEADER] = frame::header(&Value::Data(Bytes::new()), &version);
             }

@@ -121,6 +121,7 @@ impl Core {
             Encoding::Framed => {
                 keys.push(self.layout.stamp(cache));
                 keys.push(self.layout.pending(cache, &edit.key));
+                keys.push(self.layout.lease(cache, &edit.key));
                 frame::header(&Value::Data(Bytes::new()), version)
             }
             Encoding::Raw => Bytes::new(),

@@ -2,9 +2,9 @@
 //!
 //! `reader` answers from the near cache, or has one caller ask the master for all who want the same; `read`, `write`
 //! and `counter` turn calls into batches and replies into answers; `journal` undoes on a new master what the loss of
-//! writes brought back; `groups` joins and flushes groups, `judged` sends what must know an entry's groups first, and
+//! writes brought back; `lease` gives leases; `groups` joins and flushes groups, `judged` sends what must know an entry's groups first, and
 //! `membership` judges what a read found by its groups; `own_write` takes what is written out of the near cache; `canary`
-//! and `audit` watch over the coherence of all of it; `scripts` holds what must be atomic; `sweep` and `sweep_groups`
+//! and `audit` watch over the coherence of all of it; `scripts` holds what must be atomic; `send` sends batches; `sweep` and `sweep_groups`
 //! give back what a clear or a flush made dead; `registry` remembers which caches exist.
 //!
 //! Invariants: a batch is one round trip, or a few where entries have groups that have to be asked for; an entry of a
@@ -25,6 +25,7 @@ mod flight;
 mod groups;
 mod journal;
 mod judged;
+mod lease;
 mod list;
 mod membership;
 mod metrics;
@@ -34,6 +35,7 @@ mod reader;
 mod registry;
 mod remove;
 mod scripts;
+mod send;
 mod sweep;
 mod sweep_groups;
 mod terms;
@@ -51,16 +53,17 @@ use crate::drain::Tasks;
 use crate::failover::Passage;
 use crate::invalidation::{Directory, Hub};
 use crate::model::{
-    CacheId, Cause, Durability, Expiry, Fault, GroupName, Groups, Key, Lookup, PutOutcome, Tenant,
-    Token, TtlLookup, Version,
+    CacheId, Cause, Expiry, Fault, GroupName, Groups, Key, Lease, Lookup, PutOutcome,
+    Tenant, TtlLookup, Version,
 };
 use crate::near::Near;
-use crate::upstream::{Batch, Lane, Reply, Session, Witnesses};
+use crate::upstream::{Lane, Reply, Session, Witnesses};
 
 use super::frame::STAMP_BYTES;
-use super::layout::Layout;
+use super::layout::{LEASES, Layout};
 use super::store::{
-    Edited, IfAbsent, Increment, Items, ListEdit, Put, Read, Store, Write, Written,
+    Edited, Granting, IfAbsent, Increment, Items, LeaseRequest, ListEdit, Put, Read, Store, Write,
+    Written,
 };
 pub use canary::{Canary, canary_key};
 pub(super) use counter::{floor_required, not_a_number};
@@ -70,6 +73,7 @@ pub use journal::{ClearsAgain, Journal};
 use metrics::Metrics;
 use registry::Registry;
 use scripts::Scripts;
+use send::Sent;
 use sweep::Sweeper;
 
 /// What the near cache and its subscribers need.
@@ -124,6 +128,9 @@ pub struct Writing {
 }
 
 impl Remote {
+    /// How the keys of leases begin, for whoever listens for pushes.
+    pub const LEASES: &'static [u8] = LEASES;
+
     /// On whatever master the passage leads to.
     pub fn new(writing: Writing, rules: CacheRules, coherence: Coherence, tasks: Tasks) -> Self {
         let layout = Layout::new(&writing.prefix);
@@ -169,60 +176,6 @@ impl Remote {
 impl Core {
     fn encoding(&self, cache: &CacheId) -> Encoding {
         self.rules.policy(&cache.name).encoding
-    }
-
-    /// Sends a batch and returns exactly one reply for each of its commands.
-    async fn send(&self, session: &Arc<Session>, batch: Batch) -> Result<Vec<Reply>, Fault> {
-        let expected = batch.len();
-        exactly(expected, session.execute(batch).await?)
-    }
-
-    /// As [`Self::send`], for a write, and with the point of history behind it.
-    async fn send_write(&self, session: &Arc<Session>, mut batch: Batch) -> Result<Sent, Fault> {
-        let expected = batch.len();
-        batch.with_offset();
-        let mut replies = session.execute(batch).await?;
-        let role = replies.pop();
-        Ok(Sent {
-            token: role.as_ref().and_then(|role| session.token(role)),
-            attached: role.as_ref().map_or(0, Reply::replicas_of_role),
-            replies: exactly(expected, replies)?,
-        })
-    }
-
-    /// Waits until as many replicas have what was sent as the caller asks for.
-    async fn secure(
-        &self,
-        session: &Arc<Session>,
-        sent: &Sent,
-        durability: Durability,
-    ) -> Result<(), Fault> {
-        // A replica that is attached counts, known to a Sentinel or not.
-        let known = self.passage.replicas().unwrap_or(0).max(sent.attached);
-        self.witnesses.secure(session, durability, known).await
-    }
-
-    /// Sends a batch of puts, and has Redis remember the cache in the same write where that is due.
-    async fn send_puts(
-        &self,
-        session: &Arc<Session>,
-        cache: &CacheId,
-        mut batch: Batch,
-    ) -> Result<Sent, Fault> {
-        let expected = batch.len();
-        let told = self.registry.is_due(cache, session.generation());
-        if told {
-            let name = cache.name.as_str().as_bytes();
-            batch.command("SADD", &[&self.layout.registry(&cache.tenant), name]);
-        }
-        let mut sent = self.send_write(session, batch).await.inspect_err(|_| {
-            if told {
-                self.registry.forget(cache);
-            }
-        })?;
-        // The reply about the registry does not matter.
-        sent.replies.truncate(expected);
-        Ok(sent)
     }
 }
 
@@ -314,6 +267,29 @@ impl Store for Remote {
         self.0.clear(cache, write).await
     }
 
+    async fn lease(
+        &self,
+        cache: &CacheId,
+        key: &Key,
+        request: &LeaseRequest,
+    ) -> Result<Granting, Fault> {
+        self.0.grant(cache, key, request).await
+    }
+
+    async fn release(
+        &self,
+        cache: &CacheId,
+        key: &Key,
+        lease: &Lease,
+        write: Write,
+    ) -> Result<bool, Fault> {
+        self.0.give_back(cache, key, lease, write).await
+    }
+
+    fn lease_key(&self, cache: &CacheId, key: &Key) -> Bytes {
+        self.0.layout.lease(cache, key)
+    }
+
     async fn add_to_groups(
         &self,
         cache: &CacheId,
@@ -342,29 +318,14 @@ impl Store for Remote {
     }
 }
 
-/// What came of a write.
-#[derive(Debug)]
-struct Sent {
-    replies: Vec<Reply>,
-    token: Option<Token>,
-    /// Replicas that were attached to the master.
-    attached: usize,
-}
-
-/// The replies, if there are as many as there were commands.
-fn exactly(expected: usize, replies: Vec<Reply>) -> Result<Vec<Reply>, Fault> {
-    if replies.len() == expected {
-        return Ok(replies);
-    }
-    Err(Fault::unknown(
-        Cause::Internal,
-        format!("{} replies to {expected} commands", replies.len()),
-    ))
-}
-
 /// 16 random bytes: a new stamp.
 fn new_stamp() -> Bytes {
     Bytes::copy_from_slice(&rand::random::<[u8; STAMP_BYTES]>())
+}
+
+/// The history, as scripts have it.
+fn history(session: &Session) -> Bytes {
+    Bytes::copy_from_slice(session.lineage().as_bytes())
 }
 
 /// A version that no other write has.

@@ -60,7 +60,11 @@ impl Core {
                 batch.command("UNLINK", &[&entry]);
                 return;
             }
-            let call = (vec![entry, self.layout.stamp(cache)], vec![new_stamp()]);
+            let lease = self.layout.lease(cache, &keys[at]);
+            let call = (
+                vec![entry, self.layout.stamp(cache), lease],
+                vec![new_stamp()],
+            );
             let script = &self.scripts.evict_framed;
             declared.call(batch, script, call, (&self.layout, cache));
         };

@@ -13,7 +13,7 @@ macro_rules! script {
     // Those of them that store.
     (stores, $part:literal) => {
         script!(
-            "room", "bytes", "digest", "groups", "clock", "members", "frame", "expire", "deadline", $part
+            "room", "bytes", "digest", "groups", "clock", "members", "frame", "expire", "deadline", "leased", $part
         )
     };
     ($($part:literal),+) => {
@@ -39,6 +39,8 @@ pub(super) struct Scripts {
     pub(super) swept: Script,
     pub(super) increment: Script,
     pub(super) list_edit: Script,
+    pub(super) lease: Script,
+    pub(super) release: Script,
     pub(super) set_deadline: Script,
     pub(super) mark_deadlines: Script,
     pub(super) forget_deadlines: Script,
@@ -65,6 +67,8 @@ impl Scripts {
             swept: script!("swept"),
             increment: script!(stores, "increment"),
             list_edit: script!(stores, "list_edit"),
+            lease: script!(stores, "lease"),
+            release: script!("bytes", "release"),
             set_deadline: script!(judges, "deadline", "set_deadline"),
             mark_deadlines: script!("mark_deadlines"),
             forget_deadlines: script!("forget_deadlines"),

@@ -44,7 +44,8 @@ impl Core {
             return Ok(nothing());
         }
         let weight = puts.iter().map(Put::weight).sum();
-        let repeat = Repeat::harmless(puts.iter().all(|put| put.condition == Condition::None));
+        let plain = |put: &Put| put.condition == Condition::None && put.lease.is_none();
+        let repeat = Repeat::harmless(puts.iter().all(plain));
         let mut own = self.own_write(cache, puts.iter().map(|put| put.key.clone()));
         let attempt = |session| self.write_once(session, cache, &puts, write.durability);
         let patience = self.patience(&write, weight);
@@ -67,13 +68,8 @@ impl Core {
         let wrote = |at: usize| (&puts[at].key, Wrote::Value(versions[at].clone()));
         let items = puts.iter().map(|put| self.item(cache, put)).collect();
         let add = |batch: &mut Batch, at: usize, declared: &Declared| {
-            self.add_put(
-                batch,
-                cache,
-                (&puts[at], &versions[at]),
-                declared,
-                Bytes::new(),
-            );
+            let put = (&puts[at], &versions[at]);
+            self.add_put(batch, &session, cache, put, declared, Bytes::new());
         };
         let what = (Operation::Put, cache);
         let sent = match self.send_judged(&session, what, items, add).await {
@@ -136,7 +132,8 @@ impl Core {
         let version = self.version_of(&session, cache, put);
         let wrote = (&put.key, Wrote::Value(version.clone()));
         let add = |batch: &mut Batch, _, declared: &Declared| {
-            self.add_put(batch, cache, (put, &version), declared, WITH_EXISTING);
+            let put = (put, &version);
+            self.add_put(batch, &session, cache, put, declared, WITH_EXISTING);
         };
         let (what, items) = ((Operation::Put, cache), vec![self.item(cache, put)]);
         let sent = match self.send_judged(&session, what, items, add).await {
@@ -179,7 +176,8 @@ impl Core {
 
     /// A put as an item of a batch: an unconditional one need not know what is there, unless it keeps the expiry.
     fn item<'a>(&self, cache: &CacheId, put: &'a Put) -> Item<'a> {
-        let asks = put.condition != Condition::None || put.expiry == Expiry::Keep;
+        let asks =
+            put.condition != Condition::None || put.expiry == Expiry::Keep || put.lease.is_some();
         Item {
             key: &put.key,
             judges: asks && self.encoding(cache) == Encoding::Framed,
@@ -191,6 +189,7 @@ impl Core {
     fn add_put(
         self: &Arc<Self>,
         batch: &mut Batch,
+        session: &Session,
         cache: &CacheId,
         (put, version): (&Put, &Version),
         declared: &Declared,
@@ -208,7 +207,9 @@ impl Core {
                 self.layout.flushes(cache),
                 self.layout.deadline(cache, &put.key),
                 self.layout.deadlines(cache),
+                self.layout.lease(cache, &put.key),
             ];
+            let lease = put.lease.as_ref();
             let arguments = vec![
                 condition,
                 expected,
@@ -219,6 +220,8 @@ impl Core {
                 frame::payload(&put.value),
                 existing,
                 put.groups.len().to_string().into(),
+                lease.map_or(Bytes::new(), |lease| lease.as_bytes().clone()),
+                super::history(session),
             ];
             let script = &self.scripts.put_framed;
             declared.call(batch, script, (keys, arguments), (&self.layout, cache));

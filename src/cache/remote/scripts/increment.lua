@@ -1,6 +1,6 @@
 -- Adds to a counter in one atomic step, once per operation.
 -- KEYS  entry, operation, floor, deadline, deadlines of the cache, and in framed caches: stamp, what waits for the entry,
---       stamps of groups...
+--       lease, stamps of groups...
 -- ARGV  delta, floor or '', expiry kind and ms if it is created, ms for which the operation is remembered or '',
 --       random, header before the stamp, history, declared groups
 -- Answers {1, new value}, or {0, 'N'} if the entry is not a number or would leave 64 bits, or {0, 'F'} if its floor has to
@@ -71,4 +71,5 @@ if framed then
   if #groups > 0 then redis.call('UNLINK', KEYS[7]) end
 end
 store(KEYS[1], header .. value, kind, ms, exists)
+if framed then redis.call('UNLINK', KEYS[8]) end
 return {1, value}

@@ -1,6 +1,6 @@
 -- Changes a list in one atomic step, once per operation. See src/cache/list.rs for what a list looks like.
--- KEYS  entry, operation, deadline, deadlines of the cache, and in framed caches: stamp, what waits for the entry, stamps
---       of groups...
+-- KEYS  entry, operation, deadline, deadlines of the cache, and in framed caches: stamp, what waits for the entry,
+--       lease, stamps of groups...
 -- ARGV  expiry kind and ms if it is created, ms for which the operation is remembered or '', random, header before the
 --       stamp, most bytes, most members, how many members go and how many come, those that go, those that come, declared
 --       groups
@@ -99,6 +99,7 @@ if not same then
     if #groups > 0 then redis.call('UNLINK', KEYS[6]) end
   end
   store(KEYS[1], header .. bytes, kind, ms, version)
+  if framed then redis.call('UNLINK', KEYS[7]) end
   version = framed and string.sub(ARGV[5], 9, 24) or digest(bytes)
 end
 if kept ~= '' then

@@ -1,9 +1,9 @@
-//! Tells whoever follows a log that it may have grown.
+//! Wakes whoever waits for a change of one key.
 //!
 //! Invariants: a ring that comes while nobody waits is kept for the next who does, so it is never lost; ringing neither
 //! waits nor depends on the number of subscribers, because the driver of a connection does it.
 //!
-//! Not here: when it is rung (`invalidation::intake`, `embedded`); reading (`channel`).
+//! Not here: when it is rung (`intake`, and stores in memory); what changed.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,9 +12,9 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use crate::invalidation::Listener;
+use super::listener::Listener;
 
-/// Who is woken, by the key of the log.
+/// Who is woken, by key.
 #[derive(Debug, Default)]
 pub struct Bell {
     ropes: Mutex<HashMap<Bytes, Arc<Notify>>>,
@@ -22,14 +22,14 @@ pub struct Bell {
 
 impl Bell {
     /// From now on rings for that key wake this one.
-    pub(super) fn hang(&self, key: Bytes) -> Arc<Notify> {
+    pub fn hang(&self, key: Bytes) -> Arc<Notify> {
         let rope = Arc::new(Notify::new());
         self.ropes.lock().insert(key, rope.clone());
         rope
     }
 
     /// No more, unless somebody else has taken its place.
-    pub(super) fn take_down(&self, key: &Bytes, rope: &Arc<Notify>) {
+    pub fn take_down(&self, key: &Bytes, rope: &Arc<Notify>) {
         let mut ropes = self.ropes.lock();
         if ropes.get(key).is_some_and(|hung| Arc::ptr_eq(hung, rope)) {
             ropes.remove(key);

@@ -1,0 +1,32 @@
+-- Leases. Needs groups.lua and clock.lua.
+-- A lease key holds what the lease is bound to: 16 bytes of its name, the stamp of the cache, the flush clock, the length
+-- of the history and the history, and the version of the entry that is to be replaced, if there was one.
+local function bound_to(held)
+  if not held or #held < 57 then return nil end
+  local length = string.byte(held, 57)
+  return {
+    name = string.sub(held, 1, 16),
+    stamp = string.sub(held, 17, 32),
+    incarnation = string.sub(held, 33, 48),
+    flushes = struct.unpack('>I8', string.sub(held, 49, 56)),
+    history = string.sub(held, 58, 57 + length),
+    version = string.sub(held, 58 + length),
+  }
+end
+
+-- Whether what was loaded under the lease of that name may be stored: nothing that it may be made from was replaced,
+-- removed, cleared or flushed since. The first `count` declared groups are those of the new entry; the stamp of one that
+-- was lost says nothing, so then no group of the cache may have been flushed.
+local function may_fill(lease, name, stamp, history, version, count, clock, random)
+  if not lease or lease.name ~= name or lease.stamp ~= stamp then return false end
+  if lease.history ~= history or lease.version ~= (version or '') then return false end
+  local incarnation, flushes = clock_of(clock, random)
+  if incarnation ~= lease.incarnation then return false end
+  if flushes == lease.flushes then return true end
+  for place = 1, count do
+    local held = bytes_of('GETEX', declared[declared_names[place]])
+    if not held or #held ~= 24 then return false end
+    if struct.unpack('>I8', string.sub(held, 17)) > lease.flushes then return false end
+  end
+  return true
+end
