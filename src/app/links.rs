@@ -89,10 +89,11 @@ pub(super) fn links(
     let (lane, elected) = (passage.lane().clone(), elections.clone());
     let (examiner, weaknesses) = registry.register(|| Examiner::new(lane, elected, config.fence));
     floors.links.spawn("examiner", examiner.run());
-    let log = RemoteLog::new(passage.clone(), &redis.prefix, config.events);
+    let writing = (passage, Witnesses::start(&settings, &floors.links));
+    let log = RemoteLog::new(writing.clone(), &redis.prefix, config.events);
     let events = events(Log::Remote(log), bell.clone(), config, registry, floors);
     let kept = (&settings, &coherence);
-    let (store, sessions) = stores(passage, journal, kept, config, registry, floors);
+    let (store, sessions) = stores(writing, journal, kept, config, registry, floors);
     let watcher = Canary::new(&store, canary, &settings, intake.canary());
     floors.links.spawn("canary", watcher.run());
     Ok(Links {
@@ -109,14 +110,13 @@ pub(super) fn links(
 
 /// Entries and sessions, on the master that the passage leads to.
 fn stores(
-    passage: Passage,
+    (passage, witnesses): (Passage, Witnesses),
     journal: (Arc<Journal>, ClearsAgain),
     (settings, coherence): (&SessionSettings, &Coherence),
     config: &Config,
     registry: &Registry,
     floors: &Floors,
 ) -> (Remote, sessions::Remote) {
-    let witnesses = Witnesses::start(settings, &floors.links);
     let prefix = settings.redis.prefix.clone();
     let (near, bound) = (coherence.near.clone(), coherence.bound);
     let sessions = sessions::Remote::new(Serving {

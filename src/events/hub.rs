@@ -10,8 +10,8 @@ use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 use tokio::sync::{Semaphore, watch};
-use tokio::time::Instant;
 
+use crate::call::Call;
 use crate::config::EventsConfig;
 use crate::drain::Tasks;
 use crate::invalidation::Bell;
@@ -78,9 +78,10 @@ impl Events {
         &self,
         channel: &ChannelId,
         publication: &Publication,
-        deadline: Option<Instant>,
+        call: Call,
     ) -> Result<Point, Fault> {
-        let point = self.log.append(channel, publication, deadline).await?;
+        let append = self.log.append(channel, publication, call);
+        let point = call.write(append).await?;
         self.metrics.published();
         Ok(point)
     }

@@ -6,8 +6,8 @@
 //! Not here: what a page means for somebody who knows the log up to a point (`chain`).
 
 use bytes::Bytes;
-use tokio::time::Instant;
 
+use crate::call::Call;
 use crate::model::{ChannelId, Fault};
 
 use super::chain::Page;
@@ -47,11 +47,15 @@ impl Log {
         &self,
         channel: &ChannelId,
         publication: &Publication,
-        deadline: Option<Instant>,
+        call: Call,
     ) -> Result<Point, Fault> {
         match self {
-            Self::Remote(log) => log.append(channel, publication, deadline).await,
-            Self::Embedded(log) => Ok(log.append(channel, publication)),
+            Self::Remote(log) => log.append(channel, publication, call).await,
+            Self::Embedded(log) => {
+                let point = log.append(channel, publication);
+                call.durability().without_replicas()?;
+                Ok(point)
+            }
         }
     }
 

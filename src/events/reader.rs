@@ -117,6 +117,7 @@ mod tests {
     use super::super::point::Mark;
     use super::super::ring::What;
     use super::*;
+    use crate::call::Call;
     use crate::config::EventsConfig;
     use crate::model::{ChannelName, Tenant};
 
@@ -141,7 +142,7 @@ mod tests {
         };
         let mut ids = Vec::new();
         for _ in 0..PUBLISHED {
-            let point = log.append(&channel, &publication, None).await;
+            let point = log.append(&channel, &publication, Call::until(None)).await;
             ids.push(point.expect("appended").at.expect("a message"));
         }
         (Reader::new(Arc::new(log), channel, PAGE_BYTES / 3), ids)

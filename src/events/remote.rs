@@ -8,12 +8,12 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::time::Instant;
 
+use crate::call::Call;
 use crate::config::EventsConfig;
-use crate::failover::{Passage, Repeat};
-use crate::model::{Cause, ChannelId, Fault, hex, own_key};
-use crate::upstream::{Batch, Effect, Operation, Reply, Script, Session};
+use crate::failover::{Passage, Patience, Repeat};
+use crate::model::{Cause, ChannelId, Durability, Fault, hex, own_key};
+use crate::upstream::{Batch, Effect, Operation, Reply, Script, Session, Witnesses};
 
 use super::chain::{Entry, Page};
 use super::log::Publication;
@@ -26,6 +26,7 @@ const LOGS: &[u8] = b"vedetta:events:";
 #[derive(Debug)]
 pub struct RemoteLog {
     passage: Passage,
+    witnesses: Witnesses,
     prefix: String,
     config: EventsConfig,
     publish: Script,
@@ -36,9 +37,14 @@ impl RemoteLog {
     pub const KEYS: &'static [u8] = LOGS;
 
     /// On whatever master the passage leads to.
-    pub fn new(passage: Passage, prefix: &str, config: EventsConfig) -> Self {
+    pub fn new(
+        (passage, witnesses): (Passage, Witnesses),
+        prefix: &str,
+        config: EventsConfig,
+    ) -> Self {
         Self {
             passage,
+            witnesses,
             prefix: prefix.to_owned(),
             config,
             publish: Script::new(include_str!("publish.lua")),
@@ -53,12 +59,16 @@ impl RemoteLog {
         &self,
         channel: &ChannelId,
         publication: &Publication,
-        deadline: Option<Instant>,
+        call: Call,
     ) -> Result<Point, Fault> {
         let weight = publication.payload.len() + publication.operation_id.len();
-        let patience = self.passage.patience(deadline, weight as u64);
+        let durability = call.durability();
+        let patience = Patience {
+            to_all: durability.is_all(),
+            ..self.passage.patience(call.deadline(), weight as u64)
+        };
         let repeat = Repeat::harmless(!publication.operation_id.is_empty());
-        let attempt = |session| self.append_once(session, channel, publication);
+        let attempt = |session| self.append_once(session, channel, publication, durability);
         self.passage.persist(patience, repeat, attempt).await
     }
 
@@ -67,6 +77,7 @@ impl RemoteLog {
         session: Arc<Session>,
         channel: &ChannelId,
         publication: &Publication,
+        durability: Durability,
     ) -> Result<Point, Fault> {
         let id = &publication.operation_id;
         let remembered = match id.is_empty() {
@@ -83,16 +94,25 @@ impl RemoteLog {
         ];
         let mut batch = Batch::new(Operation::Publish, Effect::Write);
         batch.script(&self.publish, &keys, &arguments);
-        let answer = match single(session.execute(batch).await?)? {
+        if durability != Durability::Async {
+            batch.with_offset();
+        }
+        let mut replies = session.execute(batch).await?;
+        let attached = replies.get(1).map_or(0, Reply::replicas_of_role);
+        replies.truncate(1);
+        let answer = match single(replies)? {
             Reply::Bytes(answer) => appended(&answer),
             _ => None,
         };
         let detail = "Redis answered a publication with an unexpected shape";
         let at = answer.ok_or_else(|| Fault::unknown(Cause::Internal, detail))?;
-        Ok(Point {
+        let point = Point {
             history: session.history().id,
             at: Some(at),
-        })
+        };
+        let known = self.passage.replicas().unwrap_or(0).max(attached);
+        self.witnesses.secure(&session, durability, known).await?;
+        Ok(point)
     }
 
     /// The key under which a publication is remembered.

@@ -17,8 +17,8 @@ use crate::proto::v1::subscribe_response::{self as answer, Kind};
 
 use super::check::Checker;
 use super::convert::timestamp;
-use super::deadline::Deadline;
 use super::metrics::{Method, Metrics, Outcome};
+use super::request::open;
 use super::status::status;
 use super::stream::{Source, answers};
 
@@ -58,20 +58,21 @@ impl EventsService {
         &self,
         request: Request<v1::PublishRequest>,
     ) -> Result<v1::PublishResponse, Status> {
-        let deadline = request.extensions().get::<Deadline>().map(|at| at.0);
-        let request = request.into_inner();
+        let (call, request) = open(request);
         let mut check = self.checker();
+        let durability = check.durability(request.durability);
         let channel = check.channel(&request.tenant, &request.channel);
         let payload = check.payload(request.payload, &self.config);
         let operation_id = check.operation_id(request.operation_id);
-        let (channel, publication) = check.finish(|| {
+        let (channel, publication, durability) = check.finish(|| {
             let publication = Publication {
                 payload: payload?,
                 operation_id: operation_id?,
             };
-            Some((channel?, publication))
+            Some((channel?, publication, durability?))
         })?;
-        let published = self.events.publish(&channel, &publication, deadline).await;
+        let call = call.durable(durability);
+        let published = self.events.publish(&channel, &publication, call).await;
         let point = published.map_err(|fault| status(&fault))?;
         let id = point.to_text();
         Ok(v1::PublishResponse { id })

@@ -53,8 +53,8 @@ use crate::drain::Tasks;
 use crate::failover::Passage;
 use crate::invalidation::{Directory, Hub};
 use crate::model::{
-    CacheId, Cause, Expiry, Fault, GroupName, Groups, Key, Lease, Lookup, PutOutcome,
-    Tenant, TtlLookup, Version,
+    CacheId, Cause, Expiry, Fault, GroupName, Groups, Key, Lease, Lookup, PutOutcome, Tenant,
+    TtlLookup, Version,
 };
 use crate::near::Near;
 use crate::upstream::{Lane, Reply, Session, Witnesses};

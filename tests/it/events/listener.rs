@@ -184,6 +184,7 @@ pub(super) fn request(channel: &str, payload: &str, operation_id: &str) -> v1::P
         channel: channel.to_owned(),
         payload: Bytes::copy_from_slice(payload.as_bytes()),
         operation_id: Bytes::copy_from_slice(operation_id.as_bytes()),
+        durability: None,
     }
 }
 
