@@ -7,6 +7,7 @@
 
 mod admin;
 mod behaviour;
+mod clearing;
 mod cli;
 mod client;
 mod confirm;

@@ -10,6 +10,7 @@
 //!
 //! Not here: faults (`tests/race`), and time that passes.
 
+mod lease;
 mod op;
 
 use std::collections::HashMap;
@@ -143,7 +144,7 @@ async fn history(
             .map(|(pod, op)| send(pod, &spot, op));
         let answers = join_all(calls).await;
         let mut seen = Vec::new();
-        for op in [Op::Get, Op::Ttl] {
+        for op in [Op::Get, Op::Ttl, Op::Lease] {
             let pod = rng.random_range(0..PODS);
             let answer = send(&mut pods[pod], &spot, &op).await;
             seen.push((op, answer));

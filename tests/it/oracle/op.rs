@@ -14,7 +14,7 @@ use vedetta::proto::v1::{
     consistency, get_response, get_ttl_response, hit, put_request, put_response,
 };
 
-use super::Client;
+use super::{Client, lease};
 
 const HOUR: u64 = 3600;
 
@@ -31,6 +31,12 @@ pub(super) enum Op {
     ListEdit(Vec<Bytes>, Vec<Bytes>),
     /// In so many hours; 0 has passed.
     SetDeadline(u64),
+    /// GetOrLease that does not wait.
+    Lease,
+    /// A Put under the lease that was given last, into the group of the key or into none.
+    Fill(Bytes, Until, bool),
+    /// The group of the key.
+    Flush,
 }
 
 /// An expiry, in hours where it has a length.
@@ -57,6 +63,8 @@ pub(super) enum If {
 pub(super) struct Answer {
     pub(super) text: String,
     pub(super) version: Option<Bytes>,
+    /// It is another one each time, so it is not compared.
+    pub(super) lease: Option<Bytes>,
 }
 
 impl Display for Answer {
@@ -71,9 +79,10 @@ impl Display for Answer {
 /// A key, and what is known of it.
 #[derive(Debug, Clone)]
 pub(super) struct Spot {
-    cache: String,
-    key: Bytes,
+    pub(super) cache: String,
+    pub(super) key: Bytes,
     seen: Bytes,
+    pub(super) lease: Bytes,
 }
 
 impl Spot {
@@ -82,16 +91,19 @@ impl Spot {
             cache: cache.to_owned(),
             key: key.into(),
             seen: Bytes::from_static(b"none"),
+            lease: Bytes::from_static(&[0; 16]),
         }
     }
 
-    /// Remembers the version that a look at the entry told.
+    /// Remembers the version that a look at the entry told, and the lease.
     pub(super) fn saw<'a>(&mut self, answers: impl IntoIterator<Item = &'a Answer>) {
-        let versions = answers
-            .into_iter()
-            .filter_map(|answer| answer.version.clone());
-        if let Some(version) = versions.last() {
-            self.seen = version;
+        for answer in answers {
+            if let Some(version) = &answer.version {
+                self.seen = version.clone();
+            }
+            if let Some(lease) = &answer.lease {
+                self.lease = lease.clone();
+            }
         }
     }
 }
@@ -114,7 +126,7 @@ impl Until {
         any(rng, &all)
     }
 
-    fn message(self) -> Option<v1::Expiry> {
+    pub(super) fn message(self) -> Option<v1::Expiry> {
         let when = match self {
             Self::Ttl(hours) => {
                 let ttl = Duration::from_secs(hours * HOUR);
@@ -140,7 +152,7 @@ impl Op {
                 .map(|_| Bytes::from_static(any(rng, &["a", "b", "c"]).as_bytes()))
                 .collect()
         };
-        match rng.random_range(0..20) {
+        match rng.random_range(0..26) {
             0 => Self::Get,
             1..=4 => {
                 let condition = any(rng, &[If::Always, If::Absent, If::Present, If::Seen]);
@@ -164,6 +176,8 @@ impl Op {
                 Self::ListEdit(remove, add)
             }
             17 | 18 => Self::SetDeadline(any(rng, &[0, 11, 13])),
+            19..=22 => Self::Fill(value, until, rng.random()),
+            23 | 24 => Self::Flush,
             _ => Self::Ttl,
         }
     }
@@ -184,9 +198,12 @@ fn hours(ttl: Option<&prost_types::Duration>) -> String {
     }
 }
 
-fn told(text: impl Into<String>, version: Option<Bytes>) -> Answer {
-    let text = text.into();
-    Answer { text, version }
+pub(super) fn told(text: impl Into<String>, version: Option<Bytes>) -> Answer {
+    Answer {
+        text: text.into(),
+        version,
+        lease: None,
+    }
 }
 
 fn refused(status: &Status) -> Answer {
@@ -201,12 +218,15 @@ pub(super) async fn send(client: &mut Client, spot: &Spot, op: &Op) -> Answer {
         Op::Put(value, until, condition) => put(client, spot, value, *until, *condition).await,
         Op::PutIfAbsent(value, until) => put_if_absent(client, spot, value, *until).await,
         Op::ListEdit(remove, add) => edit(client, spot, remove, add).await,
+        Op::Lease => lease::ask(client, spot).await,
+        Op::Fill(value, until, grouped) => lease::fill(client, spot, value, *until, *grouped).await,
+        Op::Flush => lease::flush(client, spot).await,
         other => change(client, spot, other).await,
     };
     done.unwrap_or_else(|status| refused(&status))
 }
 
-fn hit(found: v1::Hit) -> Answer {
+pub(super) fn hit(found: v1::Hit) -> Answer {
     let content = match found.content {
         Some(hit::Content::Value(value)) => format!("{value:?}"),
         other => format!("{other:?}"),

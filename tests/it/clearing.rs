@@ -1,0 +1,142 @@
+//! Clearing a large cache: nobody reads an old entry after the answer, Redis is never held up for long, and the memory
+//! comes back.
+//!
+//! `VEDETTA_LONG` makes it a million entries. How long Redis took for its longest command is printed, from its slow log.
+//!
+//! Not here: which keys are whose (`layout`).
+
+use std::time::{Duration, Instant};
+
+use vedetta::proto::v1;
+use vedetta::proto::v1::cache_client::CacheClient;
+
+use crate::client::{Client, callers};
+use crate::support::{Redis, RedisOptions, Reply, Vedetta, wait};
+
+/// Entries of one PutMany.
+const BATCH: usize = 1_000;
+
+/// Longer than the sweep of a million entries takes.
+const SWEPT_WITHIN: Duration = Duration::from_secs(120);
+
+/// Of a raw cache the answer comes after the last of its steps.
+const CLEARED_WITHIN: Duration = Duration::from_secs(28);
+
+fn entries() -> usize {
+    match std::env::var_os("VEDETTA_LONG") {
+        Some(_) => 1_000_000,
+        None => 20_000,
+    }
+}
+
+fn fill(vedetta: &Vedetta, cache: &'static str, entries: usize) {
+    let thread = callers::call(vedetta.api(), move |channel, set| {
+        let mut client = CacheClient::new(channel);
+        set.spawn(async move {
+            for first in (0..entries).step_by(BATCH) {
+                let item = |number: usize| v1::put_many_request::Item {
+                    key: number.to_string().into(),
+                    content: Some(v1::put_many_request::item::Content::Value(
+                        vec![b'v'; 100].into(),
+                    )),
+                    ..v1::put_many_request::Item::default()
+                };
+                let request = v1::PutManyRequest {
+                    cache: cache.to_owned(),
+                    items: (first..first + BATCH).map(item).collect(),
+                    ..v1::PutManyRequest::default()
+                };
+                client.put_many(request).await.expect("stored");
+            }
+        });
+    });
+    thread.join().expect("the caller");
+}
+
+fn number(redis: &mut Redis, command: &[&str]) -> i64 {
+    match redis.ask(command) {
+        Ok(Reply::Integer(number)) => number,
+        other => panic!("{command:?}: {other:?}"),
+    }
+}
+
+/// What took Redis longest since the slow log was emptied.
+fn longest(redis: &mut Redis) -> (Duration, String) {
+    let Ok(Reply::Many(commands)) = redis.ask(&["SLOWLOG", "GET", "-1"]) else {
+        panic!("no slow log");
+    };
+    let told = |command: &Reply| match command {
+        Reply::Many(parts) => match (&parts[2], &parts[3]) {
+            (Reply::Integer(micros), Reply::Many(words)) => {
+                let micros = Duration::from_micros(micros.unsigned_abs());
+                Some((micros, words[0].to_string()))
+            }
+            _ => None,
+        },
+        _ => None,
+    };
+    let slow = commands.iter().filter_map(told);
+    slow.max()
+        .unwrap_or((Duration::ZERO, "nothing was slow".to_owned()))
+}
+
+#[test]
+fn a_large_cache_is_gone_at_the_answer_and_its_memory_later() {
+    let mut redis = Redis::start(&RedisOptions {
+        lines: vec![
+            "slowlog-log-slower-than 200".to_owned(),
+            "slowlog-max-len 100000".to_owned(),
+        ],
+        ..RedisOptions::default()
+    });
+    let address = redis.address().to_string();
+    let environment = [
+        ("REDIS_ADDRESS", address.as_str()),
+        ("VEDETTA_CACHES", "raw:raw"),
+    ];
+    let pods = [
+        Vedetta::start(&[], &environment),
+        Vedetta::start(&[], &environment),
+    ];
+    let entries = entries();
+    let reader = Client::connect(pods[1].api());
+    for cache in ["framed", "raw"] {
+        reader.put("other", "kept", "x").expect("stored");
+        let before = number(&mut redis, &["DBSIZE"]);
+        fill(&pods[0], cache, entries);
+        let samples = [0, entries / 2, entries - 1].map(|number| number.to_string());
+        for key in &samples {
+            let found = reader.get(cache, key).expect("an answer");
+            assert!(found.is_some(), "{cache}: {key}");
+        }
+        redis.ask(&["SLOWLOG", "RESET"]).expect("reset");
+        let mut clearer = Client::connect(pods[0].api());
+        clearer.timeout = CLEARED_WITHIN;
+        let began = Instant::now();
+        let removed = clearer.clear(cache).expect("cleared");
+        let took = began.elapsed();
+        for key in &samples {
+            let found = clearer.get(cache, key).expect("an answer");
+            assert_eq!(found, None, "{cache}: {key} after the answer");
+        }
+        match cache {
+            "raw" => assert_eq!(removed, Some(entries as u64)),
+            _ => assert_eq!(removed, None),
+        }
+        wait::until("the memory is back", SWEPT_WITHIN, || {
+            let left = number(&mut redis, &["DBSIZE"]);
+            // The stamp of the cache, the list of caches and the lock of the sweep are new.
+            (left <= before + 5).then_some(()).ok_or(left.to_string())
+        });
+        let (longest, command) = longest(&mut redis);
+        println!(
+            "{cache}: {entries} entries, answer after {took:?}, gone after {:?}, longest step of Redis {longest:?} \
+             ({command})",
+            began.elapsed()
+        );
+        for key in &samples {
+            assert_eq!(reader.get(cache, key).expect("an answer"), None);
+        }
+        assert!(reader.get("other", "kept").expect("an answer").is_some());
+    }
+}
