@@ -16,7 +16,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
@@ -27,7 +27,7 @@ use crate::model::{CacheId, Cause, Fault, GroupName, Place};
 use crate::upstream::{Batch, Effect, Operation, Reply, Session};
 
 use super::super::layout::Layout;
-use super::scripts::Scripts;
+use super::scripts::{MOST_READ, Scripts};
 use super::{new_stamp, strange};
 pub(super) use notes::Wrote;
 use notes::{Clear, Flush, Halves, Note};
@@ -165,23 +165,19 @@ impl Journal {
         step: &[(Bytes, Note)],
         found: &mut Reconciled,
     ) -> Result<(), Fault> {
-        let keys: Vec<Bytes> = step.iter().map(|(entry, _)| entry.clone()).collect();
-        let mut arguments = Vec::with_capacity(step.len() * 2);
-        for (_, note) in step {
-            let (kind, version): (&'static [u8], _) = match (&note.wrote, note.framed) {
-                (Wrote::Value(version), true) => (b"F", version),
-                (Wrote::Value(version), false) => (b"R", version),
-                (Wrote::Removal(version), true) => (b"f", version),
-                (Wrote::Removal(version), false) => (b"r", version),
-            };
-            arguments.extend([Bytes::from_static(kind), version.as_bytes().clone()]);
-        }
         let mut batch = Batch::new(Operation::Reconcile, Effect::Write);
-        batch.script(&self.scripts.reconcile, &keys, &arguments);
-        let reply = session.execute_here(&batch).await?.into_iter().next();
-        let Some(Reply::Bytes(states)) = reply else {
-            return Err(strange(reply.unwrap_or(Reply::Nil)));
-        };
+        for part in step.chunks(MOST_READ) {
+            let keys: Vec<Bytes> = part.iter().map(|(entry, _)| entry.clone()).collect();
+            let arguments: Vec<Bytes> = part.iter().flat_map(|(_, note)| kind(note)).collect();
+            batch.script(&self.scripts.reconcile, &keys, &arguments);
+        }
+        let mut states = BytesMut::with_capacity(step.len());
+        for reply in session.execute_here(&batch).await? {
+            match reply {
+                Reply::Bytes(part) => states.extend_from_slice(&part),
+                reply => return Err(strange(reply)),
+            }
+        }
         for ((_, note), state) in step.iter().zip(states.iter()) {
             let acknowledged = note.acknowledged;
             let gone = match (state, &note.wrote) {
@@ -273,6 +269,17 @@ impl Journal {
         }
         Ok(())
     }
+}
+
+/// How the script is told of a write: a letter, and the version.
+fn kind(note: &Note) -> [Bytes; 2] {
+    let (kind, version): (&'static [u8], _) = match (&note.wrote, note.framed) {
+        (Wrote::Value(version), true) => (b"F", version),
+        (Wrote::Value(version), false) => (b"R", version),
+        (Wrote::Removal(version), true) => (b"f", version),
+        (Wrote::Removal(version), false) => (b"r", version),
+    };
+    [Bytes::from_static(kind), version.as_bytes().clone()]
 }
 
 /// An acknowledged write to that cache is not there. Each is named once in the end.

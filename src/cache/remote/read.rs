@@ -20,6 +20,7 @@ use super::super::frame::{self, STAMP_BYTES, Stored};
 use super::super::store::{Items, too_large};
 use super::membership::{Claim, Stamps};
 use super::reader::Place;
+use super::scripts::MOST_READ;
 use super::{Core, strange};
 
 /// PTTL of a key that does not exist.
@@ -156,6 +157,33 @@ impl Core {
         keys: &[Key],
         (budget, stamps): (u64, Stamps),
     ) -> Result<Items<Seen>, Fault> {
+        let steps: Vec<&[Key]> = keys.chunks(MOST_READ).collect();
+        let share = budget / steps.len().max(1) as u64;
+        let mut batch = Batch::new(Operation::Get, Effect::Read);
+        for step in &steps {
+            self.add_read(&mut batch, cache, step, share);
+        }
+        let replies = self.send(session, batch).await?;
+        let (mut claims, mut left) = (Vec::with_capacity(keys.len()), budget);
+        let mut alone = false;
+        for (step, reply) in steps.iter().zip(replies) {
+            let mut part = self.claims(cache, step, reply)?;
+            // Where an equal share is not enough, the rest goes in order, each with what is left.
+            alone |= steps.len() > 1 && part.iter().any(is_too_large);
+            if alone {
+                let mut batch = Batch::new(Operation::Get, Effect::Read);
+                self.add_read(&mut batch, cache, step, left);
+                let reply = self.send(session, batch).await?.into_iter().next();
+                part = self.claims(cache, step, reply.unwrap_or(Reply::Nil))?;
+            }
+            left = left.saturating_sub(part.iter().map(size).sum());
+            claims.append(&mut part);
+        }
+        self.judge_all(session, cache, claims, stamps).await
+    }
+
+    /// Appends the script that reads some entries, of at most so many bytes.
+    fn add_read(&self, batch: &mut Batch, cache: &CacheId, keys: &[Key], budget: u64) {
         let stamp_key = self.stamp_key(cache);
         let encoding: &'static [u8] = if stamp_key.is_some() { b"F" } else { b"R" };
         let names: Vec<Bytes> = keys
@@ -163,15 +191,17 @@ impl Core {
             .map(|key| self.layout.entry(cache, key))
             .chain(stamp_key)
             .collect();
-        let mut batch = Batch::new(Operation::Get, Effect::Read);
         batch.script(
             &self.scripts.read_many,
             &names,
             &[Bytes::from_static(encoding), budget.to_string().into()],
         );
-        let reply = self.send(session, batch).await?.into_iter().next();
-        let Some(Reply::Array(parts)) = reply else {
-            return Err(reply.map_or_else(no_reply, strange));
+    }
+
+    /// What such a script has found.
+    fn claims(&self, cache: &CacheId, keys: &[Key], reply: Reply) -> Result<Items<Claim>, Fault> {
+        let Reply::Array(parts) = reply else {
+            return Err(strange(reply));
         };
         let [Reply::Array(values), Reply::Array(expiries), stamp] = parts.as_slice() else {
             return Err(no_reply());
@@ -180,15 +210,11 @@ impl Core {
             return Err(no_reply());
         }
         let stamp = self.stamp(cache, Some(stamp));
-        let claims = values
-            .iter()
-            .zip(expiries)
-            .map(|(value, pttl)| match pttl {
-                Reply::Int(TOO_LARGE) => Err(too_large()),
-                pttl => self.find(cache, value.clone(), pttl.clone(), stamp.as_ref()),
-            })
-            .collect();
-        self.judge_all(session, cache, claims, stamps).await
+        let claim = |(value, pttl): (&Reply, &Reply)| match pttl {
+            Reply::Int(TOO_LARGE) => Err(too_large()),
+            pttl => self.find(cache, value.clone(), pttl.clone(), stamp.as_ref()),
+        };
+        Ok(values.iter().zip(expiries).map(claim).collect())
     }
 
     /// The key of the stamp, where the cache has one.
@@ -290,6 +316,24 @@ impl Core {
             ttl: remaining(pttl),
             members: None,
         })
+    }
+}
+
+fn is_too_large<T>(item: &Result<T, Fault>) -> bool {
+    matches!(item, Err(fault) if fault.cause == Cause::AnswerTooLarge)
+}
+
+fn size(item: &Result<Claim, Fault>) -> u64 {
+    match item {
+        Ok(Claim {
+            seen:
+                Seen {
+                    found: Found::Present(value, _),
+                    ..
+                },
+            ..
+        }) => value.len() as u64,
+        _ => 0,
     }
 }
 

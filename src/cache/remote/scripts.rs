@@ -5,6 +5,11 @@
 
 use crate::upstream::Script;
 
+/// Most keys of a script that reads each of them. For a session that it tracks, Redis 7.0 notes all keys of a script at
+/// each reading command in it (`call()` in server.c), so its work grows with the square of their number: 1,000 keys that
+/// are read hold it up for half a second.
+pub(super) const MOST_READ: usize = 16;
+
 macro_rules! script {
     // Those that must know whether an entry of a framed cache is alive.
     (judges, $($part:literal),+) => {

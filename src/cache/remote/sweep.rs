@@ -24,7 +24,7 @@ use crate::upstream::{Batch, Effect, Lane, Operation, Reply, Session};
 use super::super::layout::Layout;
 use super::flight::Flight;
 use super::judged::Declared;
-use super::scripts::Scripts;
+use super::scripts::{MOST_READ, Scripts};
 use super::sweep_groups::Flushed;
 use super::{new_stamp, strange};
 
@@ -186,15 +186,17 @@ impl Sweeper {
         let shared = Bytes::from_static(if shared { b"1" } else { b"0" });
         let mut cursor = start();
         loop {
-            let (next, mut keys) = self.scan(&session, cache, &cursor).await?;
-            if !keys.is_empty() {
-                keys.insert(0, stamp_key.clone());
-                let mut batch = Batch::new(Operation::Clear, Effect::Write);
+            let (next, keys) = self.scan(&session, cache, &cursor).await?;
+            let mut batch = Batch::new(Operation::Clear, Effect::Write);
+            for keys in keys.chunks(MOST_READ) {
+                let keys = [std::slice::from_ref(&stamp_key), keys].concat();
                 let call = (keys, vec![new_stamp(), shared.clone()]);
                 let place = (&self.layout, cache);
                 Declared::default().call(&mut batch, &self.scripts.sweep, call, place);
-                batch.command("PEXPIRE", &[&lock, LOCK_MS]);
-                count(session.execute(batch).await?)?;
+            }
+            batch.command("PEXPIRE", &[&lock, LOCK_MS]);
+            for reply in session.execute(batch).await? {
+                count(vec![reply])?;
             }
             if next == start() {
                 break;

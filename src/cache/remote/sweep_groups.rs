@@ -10,7 +10,6 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use parking_lot::Mutex;
 
 use crate::model::{CacheId, Fault, GroupName};
@@ -18,6 +17,7 @@ use crate::upstream::{Batch, Effect, Operation, Reply};
 
 use super::judged::Declared;
 use super::new_stamp;
+use super::scripts::MOST_READ;
 use super::sweep::{LOCK_MS, PAUSE, Sweeper, count, start};
 
 /// Between two sweeps of one cache.
@@ -83,19 +83,20 @@ impl Sweeper {
             return Ok(());
         }
         let declared = Declared::these(groups);
+        let stamp = self.layout.stamp(cache);
         let mut cursor = start();
         loop {
             let (next, entries) = self.scan(&session, cache, &cursor).await?;
-            if !entries.is_empty() {
-                let keys: Vec<Bytes> = std::iter::once(self.layout.stamp(cache))
-                    .chain(entries)
-                    .collect();
-                let mut batch = Batch::new(Operation::Group, Effect::Write);
+            let mut batch = Batch::new(Operation::Group, Effect::Write);
+            for entries in entries.chunks(MOST_READ) {
+                let keys = [std::slice::from_ref(&stamp), entries].concat();
                 let script = &self.scripts.sweep_groups;
                 let call = (keys, vec![new_stamp()]);
                 declared.call(&mut batch, script, call, (&self.layout, cache));
-                batch.command("PEXPIRE", &[&lock, LOCK_MS]);
-                count(session.execute(batch).await?)?;
+            }
+            batch.command("PEXPIRE", &[&lock, LOCK_MS]);
+            for reply in session.execute(batch).await? {
+                count(vec![reply])?;
             }
             if next == start() {
                 return Ok(());
