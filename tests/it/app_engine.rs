@@ -31,8 +31,9 @@ use crate::support::{SentinelSet, Vedetta, wait};
 const ENTRIES: &str = "Entando_Cache";
 /// One of those that are a copy of the database: raw.
 const PAGES: &str = "Entando_PageManager";
-/// As many pods as each story is told with.
-const PODS: [usize; 2] = [2, 3];
+/// As many pods as a story is told with: the first ones of the most.
+const PODS: [usize; 2] = [2, MOST_PODS];
+const MOST_PODS: usize = 3;
 /// Longer than anything that is waited for takes.
 const WITHIN: Duration = Duration::from_secs(30);
 /// Longer than any push is on its way, and than any copy is answered that cannot be proven: what is old then, stays old.
@@ -49,9 +50,9 @@ fn pod(set: &SentinelSet) -> Vedetta {
     Vedetta::start(&[], &environment)
 }
 
-/// The most pods that a story needs, and their applications.
-fn pods(set: &SentinelSet) -> (Vec<Vedetta>, Vec<App>) {
-    let pods: Vec<Vedetta> = (0..PODS[PODS.len() - 1]).map(|_| pod(set)).collect();
+/// So many pods, and their applications.
+fn pods(set: &SentinelSet, count: usize) -> (Vec<Vedetta>, Vec<App>) {
+    let pods: Vec<Vedetta> = (0..count).map(|_| pod(set)).collect();
     let apps = pods.iter().map(App::of).collect();
     (pods, apps)
 }

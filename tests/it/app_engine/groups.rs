@@ -8,10 +8,10 @@ use std::collections::BTreeSet;
 use tokio::task::JoinSet;
 
 use super::application::{App, From};
-use super::{ENTRIES, PODS, left_over, percent, pods};
+use super::{ENTRIES, left_over, percent, pods};
 use crate::support::SentinelSet;
 
-/// Keys of each pod.
+/// Keys of each pod, also of those ways that are slow in a debug build if `VEDETTA_LONG` is set.
 const KEYS: usize = 300;
 /// Of a pod.
 const CALLERS: usize = 3;
@@ -27,6 +27,18 @@ enum Way {
     FlushedInBetween,
     /// With a list that all pods share.
     OldPlugin,
+}
+
+impl Way {
+    /// Keys of each pod.
+    fn keys(self) -> usize {
+        match self {
+            _ if std::env::var_os("VEDETTA_LONG").is_some() => KEYS,
+            Self::WithTheValue => KEYS,
+            Self::BeforeTheValue | Self::OldPlugin => KEYS / 3,
+            Self::FlushedInBetween => KEYS / 10,
+        }
+    }
 }
 
 fn group(way: Way, count: usize) -> String {
@@ -66,7 +78,7 @@ async fn fill(apps: &[App], way: Way) -> Vec<String> {
         for caller in 0..callers {
             let (app, other, group) = (app.clone(), apps[(pod + 1) % count].clone(), group.clone());
             tasks.spawn(async move {
-                for number in (caller..KEYS).step_by(callers) {
+                for number in (caller..way.keys()).step_by(callers) {
                     let key = key(way, count, pod, number);
                     put(&app, &other, way, (&key, &group)).await;
                 }
@@ -74,7 +86,7 @@ async fn fill(apps: &[App], way: Way) -> Vec<String> {
         }
     }
     tasks.join_all().await;
-    let of = |pod| (0..KEYS).map(move |number| key(way, count, pod, number));
+    let of = |pod| (0..way.keys()).map(move |number| key(way, count, pod, number));
     (0..count).flat_map(of).collect()
 }
 
@@ -103,50 +115,45 @@ async fn lost(apps: &[App], keys: &[String]) -> usize {
     lost.len()
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_flush_reaches_every_member_that_pods_added_together() {
+async fn a_flush_reaches_every_member(count: usize) {
     let set = SentinelSet::start();
-    let (_pods, apps) = pods(&set);
-    for count in PODS {
-        let apps = &apps[..count];
-        for way in [Way::WithTheValue, Way::BeforeTheValue] {
-            let keys = fill(apps, way).await;
-            for app in apps {
-                let left = left_over(|| async {
-                    let there = hits(app, &keys, From::Anywhere).await;
-                    vec![(); keys.len() - there.len()]
-                });
-                assert_eq!(
-                    left.len(),
-                    0,
-                    "{way:?}: entries are missing before the flush"
-                );
-            }
-            apps[0].flush_group(ENTRIES, &group(way, count)).await;
-            let lost = lost(apps, &keys).await;
-            println!(
-                "groups, {count} pods, {way:?}: {lost} of {} members lost",
-                keys.len()
-            );
-            assert_eq!(lost, 0, "{count} pods, {way:?}");
+    let (_pods, apps) = pods(&set, count);
+    for way in [Way::WithTheValue, Way::BeforeTheValue] {
+        let keys = fill(&apps, way).await;
+        for app in &apps {
+            let missing = left_over(|| async {
+                let there = hits(app, &keys, From::Anywhere).await;
+                vec![(); keys.len() - there.len()]
+            });
+            assert_eq!(missing.len(), 0, "{way:?}: missing before the flush");
         }
-        let keys = fill(apps, Way::FlushedInBetween).await;
-        let lost = lost(apps, &keys).await;
-        println!(
-            "groups, {count} pods, {:?}: {lost} of {} entries outlive the flush",
-            Way::FlushedInBetween,
-            keys.len()
-        );
-        assert_eq!(lost, 0, "{count} pods");
-        as_the_old_plugin_does_it(apps).await;
+        apps[0].flush_group(ENTRIES, &group(way, count)).await;
+        let (lost, all) = (lost(&apps, &keys).await, keys.len());
+        println!("groups, {count} pods, {way:?}: {lost} of {all} members lost");
+        assert_eq!(lost, 0, "{count} pods, {way:?}");
     }
+    let way = Way::FlushedInBetween;
+    let keys = fill(&apps, way).await;
+    let (lost, all) = (lost(&apps, &keys).await, keys.len());
+    println!("groups, {count} pods, {way:?}: {lost} of {all} outlive the flush");
+    assert_eq!(lost, 0, "{count} pods, {way:?}");
+    as_the_old_plugin_does_it(&apps).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flush_reaches_every_member_that_two_pods_added() {
+    a_flush_reaches_every_member(2).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flush_reaches_every_member_that_three_pods_added() {
+    a_flush_reaches_every_member(3).await;
 }
 
 /// What the story is worth.
 async fn as_the_old_plugin_does_it(apps: &[App]) {
     let way = Way::OldPlugin;
     let keys = fill(apps, way).await;
-    // Not in a hurry: what is lost is not just a copy.
     let list = group(way, apps.len());
     apps[0].evict_list(ENTRIES, &list).await;
     let lost = lost(apps, &keys).await;

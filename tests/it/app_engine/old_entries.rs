@@ -10,16 +10,16 @@ use parking_lot::Mutex;
 use tokio::task::JoinSet;
 
 use super::application::{App, From};
-use super::{Budget, ENTRIES, PAGES, PODS, left_over, percent, pods};
+use super::{Budget, ENTRIES, MOST_PODS, PAGES, PODS, left_over, percent, pods};
 use crate::support::{SentinelSet, Vedetta};
 
 const ROUNDS: u64 = 5_000;
-const MOST: Duration = Duration::from_secs(4);
+const MOST: Duration = Duration::from_secs(5);
 /// Rounds at the same time, each with a key of its own.
-const LANES: usize = 6;
+const LANES: usize = 12;
 /// Writes, and reads of each pod, in one round.
-const WRITES: usize = 3;
-const READS: usize = 4;
+const WRITES: usize = 2;
+const READS: usize = 2;
 /// Raw and framed.
 const CACHES: [&str; 2] = [PAGES, ENTRIES];
 
@@ -70,7 +70,7 @@ fn overtaken(pods: &[Vedetta]) -> u64 {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_entry_stays_old() {
     let set = SentinelSet::start();
-    let (pods, apps) = pods(&set);
+    let (pods, apps) = pods(&set, MOST_PODS);
     for count in PODS {
         let apps = &apps[..count];
         let before = overtaken(&pods);

@@ -10,14 +10,14 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 
 use super::application::App;
-use super::{Budget, ENTRIES, PODS, pods};
+use super::{Budget, ENTRIES, MOST_PODS, PODS, pods};
 use crate::support::SentinelSet;
 
 const READS: u64 = 20_000;
-const MOST: Duration = Duration::from_secs(4);
+const MOST: Duration = Duration::from_secs(5);
 /// Each has keys of its own.
-const WRITERS: usize = 3;
-const KEYS: u64 = 4;
+const WRITERS: usize = 8;
+const KEYS: u64 = 2;
 
 #[derive(Default)]
 struct Tally {
@@ -68,7 +68,7 @@ async fn read_along(app: App, pod: usize, over: Arc<AtomicBool>) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_pod_reads_what_it_has_written() {
     let set = SentinelSet::start();
-    let (_pods, apps) = pods(&set);
+    let (_pods, apps) = pods(&set, MOST_PODS);
     for count in PODS {
         let budget = Arc::new(Budget::new(READS / 2, MOST));
         let (tally, over) = (Arc::<Tally>::default(), Arc::<AtomicBool>::default());
