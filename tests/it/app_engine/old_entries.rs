@@ -99,11 +99,11 @@ async fn no_entry_stays_old() {
             rounds * count,
             percent(stuck, rounds * count),
         );
+        assert_eq!(stuck, 0, "{count} pods");
         assert!(near > 0, "no copy answered, so this has shown nothing");
         assert!(
             raced > 0,
             "no read was overtaken, so this has shown nothing"
         );
-        assert_eq!(stuck, 0, "{count} pods");
     }
 }
