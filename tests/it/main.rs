@@ -6,6 +6,7 @@
 //! Not here: what the API answers, which is data (`tests/behaviour`); style (`tests/tidy.rs`).
 
 mod admin;
+mod app_engine;
 mod behaviour;
 mod clearing;
 mod cli;
