@@ -96,15 +96,20 @@ fn longest(redis: &mut Redis) -> (Duration, String) {
     (longest.0, longest.1[0].clone())
 }
 
-#[test]
-fn a_large_cache_is_gone_at_the_answer_and_its_memory_later() {
-    let mut redis = Redis::start(&RedisOptions {
+/// A Redis whose slow log takes in every command.
+fn slow_logged() -> Redis {
+    Redis::start(&RedisOptions {
         lines: vec![
             "slowlog-log-slower-than 0".to_owned(),
             "slowlog-max-len 100000".to_owned(),
         ],
         ..RedisOptions::default()
-    });
+    })
+}
+
+#[test]
+fn a_large_cache_is_gone_at_the_answer_and_its_memory_later() {
+    let mut redis = slow_logged();
     let address = redis.address().to_string();
     let environment = [
         ("REDIS_ADDRESS", address.as_str()),
@@ -147,7 +152,9 @@ fn a_large_cache_is_gone_at_the_answer_and_its_memory_later() {
         wait::until("the memory is back", SWEPT_WITHIN, || {
             let left = number(&mut redis, &["DBSIZE"]);
             // The stamp of the cache, the list of caches and the lock of the sweep are new.
-            (left <= before + 5).then_some(()).ok_or(left.to_string())
+            (left <= before + 5)
+                .then_some(())
+                .ok_or_else(|| left.to_string())
         });
         let (longest, command) = longest(&mut redis);
         println!(
