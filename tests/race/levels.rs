@@ -50,7 +50,8 @@ async fn two(redis: &Redis) -> (Arc<Sidecar>, Arc<Sidecar>) {
 async fn master_goes_past_the_copies() {
     let redis = Redis::start(&RedisOptions::default());
     let (sidecar, _) = two(&redis).await;
-    let spot = Spot::new(Home::Raw, 0, false);
+    // Of a raw cache a Put has it looked for deadlines behind its back.
+    let spot = Spot::new(Home::Kept, 0, false);
     put(&sidecar, &spot, 1).await;
     eventually("a copy", WITHIN, async || {
         let hit = hit(&sidecar, &spot, Consistency::Fresh(None)).await;
