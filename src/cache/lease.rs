@@ -30,6 +30,10 @@ use super::store::{Granting, LeaseRequest, Store, Write};
 /// So long before the deadline of a call its wait ends, so that the caller learns that there was nothing.
 const MARGIN: Duration = Duration::from_millis(20);
 
+/// How long a caller that has an entry in hand is kept to learn whether it is to refresh it. A lease that is given after
+/// that holds until its end, and refreshes nothing.
+const ASKED_WITHIN: Duration = Duration::from_millis(500);
+
 /// An entry that somebody else refreshes is asked about that often at most.
 const QUIET: Duration = Duration::from_secs(1);
 
@@ -132,7 +136,7 @@ impl<S: Store> Cache<S> {
         wish: &Wish,
     ) -> Result<Filling, Fault> {
         match self.get(call, at, wish.consistency).await? {
-            Lookup::Hit(hit) => Ok(self.refreshed(at, wish, hit).await),
+            Lookup::Hit(hit) => Ok(self.refreshed(call, at, wish, hit).await),
             Lookup::Miss(_) => call.read(self.wait_or_fill(call, at, wish)).await,
         }
     }
@@ -157,7 +161,7 @@ impl<S: Store> Cache<S> {
 
     /// A live entry, with a lease if it is to be refreshed and nobody does. The entry is there in any case, so a store
     /// that cannot be asked now is nobody's concern.
-    async fn refreshed(&self, at: &Address, wish: &Wish, hit: Hit) -> Filling {
+    async fn refreshed(&self, call: Call, at: &Address, wish: &Wish, hit: Hit) -> Filling {
         let due = (wish.refresh_within.zip(hit.ttl)).is_some_and(|(within, left)| left <= within);
         if !due {
             return Filling::Hit(hit, None);
@@ -168,21 +172,19 @@ impl<S: Store> Cache<S> {
         }
         let now = Instant::now();
         let request = request(wish, wish.refresh_within, Some(now));
-        let quiet = match self.store.lease(&at.cache, &at.key, &request).await {
-            Ok(Granting::Granted) => return Filling::Hit(hit, Some(request.lease)),
-            Ok(Granting::Held(left)) => left.min(QUIET),
-            Ok(Granting::Alive) | Err(_) => QUIET,
+        let until = until(call, ASKED_WITHIN);
+        let asked = self.store.lease(&at.cache, &at.key, &request);
+        let quiet = match tokio::time::timeout_at(until, asked).await {
+            Ok(Ok(Granting::Granted)) => return Filling::Hit(hit, Some(request.lease)),
+            Ok(Ok(Granting::Held(left))) => left.min(QUIET),
+            Ok(Ok(Granting::Alive) | Err(_)) | Err(_) => QUIET,
         };
         self.waiting.quiet.insert(key, now + quiet);
         Filling::Hit(hit, None)
     }
 
     async fn wait_or_fill(&self, call: Call, at: &Address, wish: &Wish) -> Result<Filling, Fault> {
-        let longest = Instant::now() + wish.max_wait;
-        let until = match call.deadline() {
-            Some(deadline) => longest.min(deadline.checked_sub(MARGIN).unwrap_or(deadline)),
-            None => longest,
-        };
+        let until = until(call, wish.max_wait);
         let turn = self.waiting.turn(self.store.lease_key(&at.cache, &at.key));
         let mut consistency = wish.consistency;
         loop {
@@ -194,7 +196,7 @@ impl<S: Store> Cache<S> {
                 Lookup::Hit(hit) => return Ok(Filling::Hit(hit, None)),
                 Lookup::Miss(evidence) => evidence,
             };
-            consistency = wish.consistency;
+            let looked = std::mem::replace(&mut consistency, wish.consistency);
             let asking = tokio::select! {
                 biased;
                 asking = turn.asking.lock() => asking,
@@ -202,15 +204,19 @@ impl<S: Store> Cache<S> {
                 () = tokio::time::sleep_until(until) => return Ok(Filling::Miss(evidence)),
             };
             let request = request(wish, None, call.deadline());
-            match self.store.lease(&at.cache, &at.key, &request).await? {
+            let granting = self.store.lease(&at.cache, &at.key, &request).await?;
+            let now = Instant::now();
+            let late = now >= until;
+            match granting {
                 Granting::Granted => return Ok(Filling::Lease(request.lease)),
+                Granting::Held(_) if late => return Ok(Filling::Miss(evidence)),
+                // It comes and goes.
+                Granting::Alive if late && looked == Consistency::Master => {
+                    return Ok(Filling::Miss(evidence));
+                }
                 // What was just read is not.
                 Granting::Alive => consistency = Consistency::Master,
                 Granting::Held(left) => {
-                    let now = Instant::now();
-                    if now >= until {
-                        return Ok(Filling::Miss(evidence));
-                    }
                     let gone = turn.rope.notified();
                     let _ = tokio::time::timeout_at(until.min(now + left), gone).await;
                 }
@@ -218,6 +224,15 @@ impl<S: Store> Cache<S> {
             drop(asking);
             turn.news.notify_waiters();
         }
+    }
+}
+
+/// Until when a caller waits that waits so long at most.
+fn until(call: Call, longest: Duration) -> Instant {
+    let longest = Instant::now() + longest;
+    match call.deadline() {
+        Some(deadline) => longest.min(deadline.checked_sub(MARGIN).unwrap_or(deadline)),
+        None => longest,
     }
 }
 
@@ -231,5 +246,20 @@ fn request(
         hold: wish.hold,
         refresh_within,
         deadline,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_ends_with_the_call_or_before() {
+        let now = Instant::now();
+        let second = Duration::from_secs(1);
+        let call = |seconds: Option<u32>| Call::until(seconds.map(|n| now + second * n));
+        assert_eq!(until(call(None), second), now + second);
+        assert_eq!(until(call(Some(5)), second), now + second);
+        assert_eq!(until(call(Some(1)), second * 5), now + second - MARGIN);
     }
 }

@@ -16,7 +16,7 @@ use super::check::Checker;
 /// How long others wait, and how long filling may take, where nothing is said.
 const USUAL: Duration = Duration::from_secs(10);
 
-/// The longest that filling may take.
+/// The longest that filling may take, and that anybody waits for it.
 const LONGEST_HOLD: Duration = Duration::from_secs(600);
 
 /// Why a raw cache has none.
@@ -70,7 +70,7 @@ impl<Admit: Fn(&CacheId) -> Result<(), String>> Checker<'_, Admit> {
         }
         Some(Wish {
             consistency: consistency?,
-            max_wait: max_wait?.unwrap_or(USUAL),
+            max_wait: max_wait?.unwrap_or(USUAL).min(LONGEST_HOLD),
             hold,
             refresh_within: refresh_within?,
         })
