@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::admin;
-use crate::cache::{Cache, Embedded, Store};
+use crate::cache::{Cache, Embedded, Loads, Store};
 use crate::clock;
 use crate::config::{Api, Config, Loaded, RedisConfig, SentinelConfig, StoreConfig};
 use crate::drain::Tasks;
@@ -306,9 +306,10 @@ async fn open<S: Store, T: sessions::Store>(
     floors: &Floors,
     listeners: Listeners,
 ) -> Result<Health, StartError> {
-    let (metrics, inflight) = registry.register(|| {
+    let (metrics, loads, inflight) = registry.register(|| {
         (
             Arc::new(grpc::Metrics::register()),
+            Loads::register(),
             Inflight::new(config.limits.inflight_calls),
         )
     });
@@ -324,7 +325,7 @@ async fn open<S: Store, T: sessions::Store>(
         judge: Arc::new(move |name| admitting.admit(name)),
         encoding: Arc::new(move |name| encoding.policy(name).encoding),
     };
-    let cache = CacheService::new(cache, config.limits.clone(), metrics.clone());
+    let cache = CacheService::new(cache, loads.clone(), config.limits.clone(), metrics.clone());
     let life = config.sessions.max_inactive;
     let sessions = SessionsService::new(sessions, config.limits.clone(), life, metrics.clone());
     let watch = WatchService::new(
@@ -341,7 +342,7 @@ async fn open<S: Store, T: sessions::Store>(
         metrics.clone(),
         floors.serving.stopping(),
     );
-    let status = StatusService::new(sources, config, metrics);
+    let status = StatusService::new(sources, config, loads, metrics);
     let draining = Draining {
         grace: config.api.drain,
         inflight,

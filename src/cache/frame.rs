@@ -3,7 +3,7 @@
 //! ```text
 //!  0  4  magic F5 'v' 'd' 't'       F5 begins neither UTF-8 text nor JDK serialisation (AC ED)
 //!  4  1  format, 1
-//!  5  1  flags; bit 0: the value is null
+//!  5  1  flags; bit 0: the value is null; bit 1: the header ends with the snapshot of the load that wrote the entry
 //!  6  2  length of the whole header, big endian; readers skip what they do not know
 //!  8 16  version, unique
 //! 24 16  stamp of the cache at the time of writing
@@ -30,6 +30,9 @@ pub(super) const STAMP_BYTES: usize = 16;
 
 const FORMAT: u8 = 1;
 const NULL_FLAG: u8 = 1;
+const LOADED_FLAG: u8 = 2;
+
+const FLAGS_AT: usize = 5;
 const VERSION_AT: usize = 8;
 const STAMP_AT: usize = VERSION_AT + Version::UNIQUE_BYTES;
 const GROUPS_AT: usize = STAMP_AT + STAMP_BYTES;
@@ -49,6 +52,18 @@ pub(super) fn header(value: &Value, version: &Version) -> Bytes {
     head.put_u16(HEADER_BYTES as u16);
     head.put_slice(version.as_bytes());
     head.freeze()
+}
+
+/// The same part for an entry of a load, whose script ends the header with the snapshot.
+pub(super) fn loaded_header(value: &Value, version: &Version) -> Bytes {
+    let mut head = BytesMut::from(header(value, version));
+    head[FLAGS_AT] |= LOADED_FLAG;
+    head.freeze()
+}
+
+/// A snapshot as texts that compare as the numbers do, in whatever order the locale of Redis has letters.
+pub(super) fn snapshot_digits(snapshot: u64) -> String {
+    format!("{snapshot:020}")
 }
 
 /// The bytes of a value after the header.
@@ -223,6 +238,25 @@ mod tests {
             let bytes = if magic { [&MAGIC[..], &bytes].concat() } else { bytes };
             let _ = read_framed(&bytes.into());
         }
+    }
+
+    #[test]
+    fn a_loaded_entry_reads_back_with_its_groups_before_its_snapshot() {
+        let (value, version) = (Value::Null, Version::unique(1, 2, 3));
+        let members = members(&["a", "b"]);
+        let mut bytes = framed_in(&value, &version, &members).to_vec();
+        bytes[..STAMP_AT].copy_from_slice(&loaded_header(&value, &version));
+        bytes.extend_from_slice(snapshot_digits(u64::MAX).as_bytes());
+        let length = u16::try_from(bytes.len()).expect("short");
+        bytes[6..8].copy_from_slice(&length.to_be_bytes());
+        assert!(bytes.ends_with(b"18446744073709551615"));
+        let expected = Stored::Framed {
+            value,
+            version,
+            stamp: Bytes::from_static(STAMP),
+            members,
+        };
+        assert_eq!(read_framed(&bytes.into()), expected);
     }
 
     #[test]

@@ -89,6 +89,28 @@ impl Layout {
         self.of("sweep-groups", cache, &[])
     }
 
+    /// The key of the record of a running load.
+    pub(super) fn load(&self, cache: &CacheId) -> Bytes {
+        self.of("load", cache, &[])
+    }
+
+    /// The key of the list of what others do during a load.
+    pub(super) fn load_notes(&self, cache: &CacheId) -> Bytes {
+        self.of("load-notes", cache, &[])
+    }
+
+    /// The key of the record of the last complete load.
+    pub(super) fn loaded(&self, cache: &CacheId) -> Bytes {
+        self.of("loaded", cache, &[])
+    }
+
+    /// The key of an entry, from its name in Redis; `None` for what no caller can have named so.
+    pub(super) fn key(&self, cache: &CacheId, entry: &Bytes) -> Option<Key> {
+        let head = self.head(cache);
+        entry.strip_prefix(head.as_bytes())?;
+        Key::new(entry.slice(head.len()..)).ok()
+    }
+
     /// The key under which a call that changes a counter is remembered.
     pub(super) fn operation(&self, cache: &CacheId, key: &Key, id: &[u8]) -> Bytes {
         let mut name = BytesMut::new();

@@ -13,14 +13,17 @@ mod frame;
 mod layout;
 mod lease;
 mod list;
+mod load;
 mod path;
 mod remote;
+mod scan;
 mod store;
 
 pub use crate::call::Call;
 pub use embedded::{Embedded, Figures, SWEEP_INTERVAL};
 pub use lease::{Filling, Wish};
 pub use list::{MOST_MEMBERS, encode as encode_list};
+pub use load::{Load, LoadFigures, Loaded, Loading, Loads, Mode, Start};
 pub use path::Cache;
 pub use remote::{Canary, ClearsAgain, Coherence, Flight, Journal, Remote, Writing, canary_key};
 pub use store::{

@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use tokio::time::Instant;
 
+use super::load::Bulk;
 use crate::model::{
     CacheId, Cause, Condition, Consistency, Durability, Expiry, Fault, GroupName, Groups, Hit, Key,
     Lease, Lookup, PutOutcome, Tenant, Token, TtlLookup, Value, Version,
@@ -182,7 +183,7 @@ pub type Items<T> = Vec<Result<T, Fault>>;
 /// Keeps entries.
 ///
 /// The outer `Result` of a batch is the fault of all its items.
-pub trait Store: Send + Sync + 'static {
+pub trait Store: Bulk + Send + Sync + 'static {
     /// Reads entries. Of several, those that do not fit the budget any more fail with `AnswerTooLarge`.
     fn get(
         &self,

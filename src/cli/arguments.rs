@@ -92,6 +92,13 @@ pub enum Command {
         #[arg(required = true)]
         groups: Vec<String>,
     },
+    /// Fill a cache from a file of JSON lines, as `dump` prints them; exits with 1 if a load is not needed
+    Load(Load),
+    /// Print every entry of a cache, one JSON object a line
+    Dump {
+        /// The cache
+        cache: String,
+    },
     /// Print invalidations as they happen, until interrupted
     Watch {
         /// Only these caches; all if none is given
@@ -140,6 +147,28 @@ pub struct Put {
     /// Only if there is no entry; exits with 1 if there is
     #[arg(long)]
     pub if_absent: bool,
+}
+
+/// Fill a cache from a file.
+#[derive(Debug, Args)]
+pub struct Load {
+    /// The cache
+    pub cache: String,
+    /// The file
+    pub file: PathBuf,
+    /// Remove what is not in the file
+    #[arg(long, conflicts_with = "if_older")]
+    pub replace: bool,
+    /// Store entries only where there is none, or one of an older load (default)
+    #[arg(long)]
+    pub if_older: bool,
+    /// Which snapshot of the data it is: one that is not newer than the last that was loaded is not loaded. Unknown if
+    /// not given: loaded, and not remembered
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    pub snapshot: u64,
+    /// Load the snapshot that was loaded last once more
+    #[arg(long)]
+    pub again: bool,
 }
 
 /// Where the configuration comes from.

@@ -16,6 +16,7 @@ use crate::proto::v1::cache_client::CacheClient;
 use crate::proto::v1::status_client::StatusClient;
 
 use super::arguments::{Arguments, Command, Output, Put};
+use super::bulk;
 use super::client::{ConnectError, LARGEST_MESSAGE, address, connect};
 use super::effective::Environment;
 use super::exit::{Exit, print, tell};
@@ -32,12 +33,25 @@ enum Failure {
     Call(#[from] tonic::Status),
     #[error("{0}: {1}")]
     File(String, std::io::Error),
+    #[error("{0}")]
+    Input(bulk::Problem),
+}
+
+impl From<bulk::Problem> for Failure {
+    fn from(problem: bulk::Problem) -> Self {
+        match problem {
+            bulk::Problem::Call(status) => Self::Call(status),
+            problem => Self::Input(problem),
+        }
+    }
 }
 
 impl Failure {
     fn exit(&self) -> Exit {
         match self {
-            Self::Connect(ConnectError::BadAddress(_)) | Self::File(..) => Exit::Usage,
+            Self::Connect(ConnectError::BadAddress(_)) | Self::File(..) | Self::Input(_) => {
+                Exit::Usage
+            }
             Self::Connect(ConnectError::Unreachable { .. }) => Exit::Unavailable,
             Self::Call(status) => Exit::of(status.code()),
         }
@@ -84,6 +98,14 @@ async fn perform(arguments: &Arguments, environment: &Environment) -> Result<Ans
             .map(|exit| Answer::new(exit, ""))
             .map_err(Failure::Call);
     }
+    let whole = match &arguments.command {
+        Command::Load(load) => Some(bulk::load(arguments, channel.clone(), load).await),
+        Command::Dump { cache } => Some(bulk::dump(arguments, channel.clone(), cache).await),
+        _ => None,
+    };
+    if let Some(done) = whole {
+        return Ok(Answer::new(done?, ""));
+    }
     let session = Session { arguments, channel };
     match &arguments.command {
         Command::Get { cache, key } => session.get(cache, key).await,
@@ -95,9 +117,11 @@ async fn perform(arguments: &Arguments, environment: &Environment) -> Result<Ans
         Command::FailoverReport => session.status(failovers::object, failovers::text).await,
         Command::Health { service } => session.health(service).await,
         // These have been dealt with.
-        Command::Serve(_) | Command::CheckConfig(_) | Command::Watch { .. } => {
-            Ok(Answer::new(Exit::Usage, ""))
-        }
+        Command::Serve(_)
+        | Command::CheckConfig(_)
+        | Command::Watch { .. }
+        | Command::Load(_)
+        | Command::Dump { .. } => Ok(Answer::new(Exit::Usage, "")),
     }
 }
 

@@ -8,11 +8,13 @@
 //! Not here: reading the environment (`main` passes it in); serving (`app`).
 
 mod arguments;
+mod bulk;
 mod client;
 mod command;
 mod effective;
 mod exit;
 mod failovers;
+mod jsonl;
 mod show;
 mod watch;
 

@@ -59,6 +59,17 @@ pub(super) fn seconds(duration: &prost_types::Duration) -> f64 {
     duration.seconds as f64 + f64::from(duration.nanos) / 1e9
 }
 
+fn load(load: &status::Load) -> Value {
+    json!({
+        "cache": load.cache,
+        "tenant": load.tenant,
+        "snapshot_version": load.snapshot_version,
+        "entries": load.entries,
+        "bytes": load.bytes,
+        "waiting": load.waiting,
+    })
+}
+
 /// The status for scripts.
 pub(super) fn status_object(status: &v1::GetStatusResponse) -> Value {
     json!({
@@ -97,6 +108,7 @@ pub(super) fn status_object(status: &v1::GetStatusResponse) -> Value {
             "lease_remaining_seconds": near.lease_remaining.as_ref().map(seconds),
             "rejected_fills": near.rejected_fills,
         })),
+        "loads": status.loads.iter().map(load).collect::<Vec<_>>(),
         "fence": status.fence.as_ref().map(|fence| json!({
             "open": fence.open,
             "reason": fence.reason,

@@ -1,5 +1,7 @@
 //! `vedetta watch`: one line per event, as it happens.
 
+use std::time::SystemTime;
+
 use bytes::Bytes;
 use serde_json::{Value, json};
 use tonic::Status;
@@ -60,7 +62,10 @@ fn as_text(message: &v1::WatchResponse) -> Option<String> {
         Event::Proven(_) => return None,
         Event::FailoverStarted(_) => "failover       started: no master".to_owned(),
         Event::FailoverFinished(event) => format!("failover       finished: {}", event.master),
-        Event::DataLoss(event) => format!("data loss      {}", event.caches.join(" ")),
+        Event::DataLoss(event) => {
+            let since = since(event).map_or_else(String::new, |since| format!(" since {since}"));
+            format!("data loss      {}{since}", event.caches.join(" "))
+        }
     })
 }
 
@@ -85,13 +90,23 @@ fn as_json(message: &v1::WatchResponse) -> Value {
         Some(Event::FailoverFinished(event)) => {
             json!({ "event": "failover_finished", "master": event.master })
         }
-        Some(Event::DataLoss(event)) => json!({ "event": "data_loss", "caches": event.caches }),
+        Some(Event::DataLoss(event)) => json!({
+            "event": "data_loss",
+            "caches": event.caches,
+            "since": since(event),
+        }),
         None => json!({ "event": null }),
     };
     if let Some(position) = &message.position {
         shown["position"] = json!([position.generation, position.sequence]);
     }
     shown
+}
+
+/// Up to when nothing is missing, for people.
+fn since(event: &v1::watch_response::DataLoss) -> Option<String> {
+    let since = SystemTime::try_from(event.since?).ok()?;
+    Some(humantime::format_rfc3339_millis(since).to_string())
 }
 
 fn reason(event: &v1::watch_response::Discontinuity) -> String {

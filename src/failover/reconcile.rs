@@ -7,7 +7,7 @@ use std::fmt::Debug;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use crate::model::{CacheId, Fault};
+use crate::model::{CacheId, Fault, Moment};
 use crate::upstream::Session;
 
 /// What was found out about a new master.
@@ -21,6 +21,8 @@ pub struct Reconciled {
     pub lost: usize,
     /// The caches of those.
     pub caches: Vec<CacheId>,
+    /// When the first of those was made, or one before it to the same entry.
+    pub since: Option<Moment>,
 }
 
 impl Reconciled {

@@ -320,6 +320,7 @@ impl fmt::Display for Report {
             removed,
             lost,
             caches,
+            since: _,
         } = &self.reconciled;
         writeln!(
             f,

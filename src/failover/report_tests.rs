@@ -50,6 +50,7 @@ fn a_failover_step_by_step() {
         checked: 3,
         removed: 2,
         lost: 1,
+        since: None,
         caches: Vec::new(),
     };
     recorder.serving(&master(2, 2), 2, false, &found, at(2210));
@@ -102,6 +103,7 @@ fn a_second_failover_during_the_first_is_one_report() {
         checked: 4,
         removed: 2,
         lost: 1,
+        since: None,
         caches: caches.iter().copied().map(cache).collect(),
     };
     recorder.decided(&master(2, 2), Detector::Poll, calls(0), at(100));

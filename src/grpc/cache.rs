@@ -8,7 +8,7 @@ use std::time::Instant;
 use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::cache::{Cache, Put, Store};
+use crate::cache::{Cache, Loads, Put, Store};
 use crate::config::{Encoding, Limits};
 use crate::model::{Address, CacheId, Condition, Value};
 use crate::proto::v1;
@@ -24,15 +24,33 @@ use super::status::missing;
 #[derive(Debug)]
 pub struct CacheService<S> {
     pub(super) cache: Arc<Cache<S>>,
+    pub(super) loads: Arc<Loads>,
     limits: Limits,
     metrics: Arc<Metrics>,
 }
 
+impl<S> Clone for CacheService<S> {
+    fn clone(&self) -> Self {
+        Self {
+            cache: self.cache.clone(),
+            loads: self.loads.clone(),
+            limits: self.limits.clone(),
+            metrics: self.metrics.clone(),
+        }
+    }
+}
+
 impl<S: Store> CacheService<S> {
     /// Serves this cache within these limits.
-    pub fn new(cache: Arc<Cache<S>>, limits: Limits, metrics: Arc<Metrics>) -> Self {
+    pub fn new(
+        cache: Arc<Cache<S>>,
+        loads: Arc<Loads>,
+        limits: Limits,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         Self {
             cache,
+            loads,
             limits,
             metrics,
         }
@@ -294,37 +312,6 @@ impl<S: Store> CacheService<S> {
         let ttl = self.cache.ttl(call, &address).await.map_err(refused)?;
         Ok(convert::ttl(ttl))
     }
-
-    async fn do_clear(&self, request: Request<v1::ClearRequest>) -> Answer<v1::ClearResponse> {
-        let (call, request) = open(request);
-        let mut check = self.checker();
-        let durability = check.durability(request.durability);
-        let cache = check.cache(&request.tenant, &request.cache);
-        let (cache, durability) = check.finish(|| Some((cache?, durability?)))?;
-        let call = call.durable(durability);
-        let written = self.cache.clear(call, &cache).await.map_err(refused)?;
-        let answer = v1::ClearResponse {
-            removed: written.answer,
-            token: convert::token(written.token),
-        };
-        Ok((answer, Outcome::Done))
-    }
-
-    async fn do_list_caches(
-        &self,
-        request: Request<v1::ListCachesRequest>,
-    ) -> Answer<v1::ListCachesResponse> {
-        let (call, request) = open(request);
-        let mut check = self.checker();
-        let tenant = check.tenant(&request.tenant);
-        let tenant = check.finish(|| tenant)?;
-        let caches = self.cache.caches(call, &tenant).await.map_err(refused)?;
-        let caches = caches
-            .iter()
-            .map(|cache| convert::cache_info(cache, self.cache.policy(cache)))
-            .collect();
-        Ok((v1::ListCachesResponse { caches }, Outcome::Done))
-    }
 }
 
 /// The whole trait, because `async_trait` does not look into macros: rpcs that are served are measured and done by
@@ -332,6 +319,7 @@ impl<S: Store> CacheService<S> {
 macro_rules! cache_service {
     (
         served { $($rpc:ident => $work:ident, $method:ident, $request:ident, $response:ident;)+ }
+        streams { $($streaming:ident => $answers:ident, $stream:ident, $counted:ident, $sent:ty, $told:ty;)+ }
         missing { $($later:ident, $name:literal, $asked:ty, $answer:ty;)+ }
     ) => {
         #[tonic::async_trait]
@@ -345,6 +333,17 @@ macro_rules! cache_service {
                 let began = Instant::now();
                 let result = self.$work(request).await;
                 self.metrics.count(Method::$method, began, result)
+            })+
+
+            $(type $stream = BoxStream<$told>;
+
+            async fn $streaming(
+                &self,
+                request: Request<$sent>,
+            ) -> Result<Response<Self::$stream>, Status> {
+                let began = Instant::now();
+                let result = self.$answers(request).await;
+                self.metrics.count(Method::$counted, began, result)
             })+
 
             $(async fn $later(&self, _: Request<$asked>) -> Result<Response<$answer>, Status> {
@@ -375,8 +374,11 @@ cache_service! {
         clear => do_clear, Clear, ClearRequest, ClearResponse;
         list_caches => do_list_caches, ListCaches, ListCachesRequest, ListCachesResponse;
     }
+    streams {
+        bulk_load => do_bulk_load, BulkLoadStream, BulkLoad, Streaming<v1::BulkLoadRequest>, v1::BulkLoadResponse;
+        scan => do_scan, ScanStream, Scan, v1::ScanRequest, v1::ScanResponse;
+    }
     missing {
-        bulk_load, "Cache/BulkLoad", Streaming<v1::BulkLoadRequest>, v1::BulkLoadResponse;
         pipeline, "Cache/Pipeline", Streaming<v1::PipelineRequest>, Self::PipelineStream;
     }
 }

@@ -5,7 +5,7 @@
 use crate::proto::v1;
 
 /// Rpcs, as `package.Service/Method`, and whether they are served.
-const RPCS: [(&str, bool); 36] = [
+const RPCS: [(&str, bool); 37] = [
     ("vedetta.v1.Cache/Get", true),
     ("vedetta.v1.Cache/GetOrLease", true),
     ("vedetta.v1.Cache/ReleaseLease", true),
@@ -24,7 +24,8 @@ const RPCS: [(&str, bool); 36] = [
     ("vedetta.v1.Cache/FlushGroups", true),
     ("vedetta.v1.Cache/Clear", true),
     ("vedetta.v1.Cache/ListCaches", true),
-    ("vedetta.v1.Cache/BulkLoad", false),
+    ("vedetta.v1.Cache/BulkLoad", true),
+    ("vedetta.v1.Cache/Scan", true),
     ("vedetta.v1.Cache/Pipeline", false),
     ("vedetta.v1.Watch/Watch", true),
     ("vedetta.v1.Events/Publish", true),

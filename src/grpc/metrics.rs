@@ -28,6 +28,8 @@ pub(super) enum Method {
     FlushGroups,
     Clear,
     ListCaches,
+    BulkLoad,
+    Scan,
     GetStatus,
     Watch,
     SessionCreate,
@@ -67,7 +69,7 @@ pub(super) enum Outcome {
     Internal,
 }
 
-const METHODS: [(Method, &str, &[Outcome]); 29] = [
+const METHODS: [(Method, &str, &[Outcome]); 31] = [
     (
         Method::Get,
         "Get",
@@ -110,6 +112,8 @@ const METHODS: [(Method, &str, &[Outcome]); 29] = [
     (Method::FlushGroups, "FlushGroups", &[Outcome::Done]),
     (Method::Clear, "Clear", &[Outcome::Done]),
     (Method::ListCaches, "ListCaches", &[Outcome::Done]),
+    (Method::BulkLoad, "BulkLoad", &[Outcome::Done]),
+    (Method::Scan, "Scan", &[Outcome::Done]),
     (Method::GetStatus, "GetStatus", &[Outcome::Done]),
     (Method::Watch, "Watch", &[Outcome::Done]),
     (Method::SessionCreate, "SessionCreate", &[Outcome::Done]),

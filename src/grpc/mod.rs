@@ -8,6 +8,7 @@
 //! Not here: what a call means (`cache`, `events`).
 
 mod admission;
+mod bulk;
 mod cache;
 mod cache_leases;
 mod cache_lists;
@@ -35,6 +36,7 @@ mod status;
 mod status_service;
 mod stream;
 mod watch;
+mod whole;
 
 pub use cache::CacheService;
 pub use events::EventsService;

@@ -38,6 +38,7 @@ pub(super) const fn code(cause: Cause) -> Code {
         | Cause::PushesStopped
         | Cause::Contended
         | Cause::Fenced
+        | Cause::LoadRunning
         | Cause::ShuttingDown => Code::Unavailable,
         Cause::RedisOutOfMemory
         | Cause::Overloaded
@@ -46,8 +47,11 @@ pub(super) const fn code(cause: Cause) -> Code {
         | Cause::ListTooLarge
         | Cause::SessionTooLarge
         | Cause::TooManySubscribers
+        | Cause::TooManyLoads
+        | Cause::LoadTooLarge
         | Cause::SubscriberTooSlow => Code::ResourceExhausted,
         Cause::LineageChanged
+        | Cause::LoadLost
         | Cause::NotANumber
         | Cause::NotAList
         | Cause::FloorRequired

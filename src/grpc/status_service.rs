@@ -7,6 +7,7 @@ use tokio::sync::watch;
 use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status};
 
+use crate::cache::Loads;
 use crate::config::{Config, Limits, Profile};
 use crate::failover::{self, Phase, Weakness};
 use crate::model::Moment;
@@ -15,6 +16,7 @@ use crate::proto::v1;
 use crate::proto::v1::get_status_response as answer;
 use crate::sentinel::{Election, SentinelView};
 
+use super::bulk;
 use super::capability;
 use super::convert::{duration, timestamp};
 use super::metrics::{Method, Metrics, Outcome};
@@ -50,18 +52,25 @@ pub struct StatusService {
     limits: Limits,
     profile: Profile,
     sessions: bool,
+    loads: Arc<Loads>,
     started: SystemTime,
     metrics: Arc<Metrics>,
 }
 
 impl StatusService {
     /// Tells what these sources show.
-    pub fn new(sources: Sources, config: &Config, metrics: Arc<Metrics>) -> Self {
+    pub fn new(
+        sources: Sources,
+        config: &Config,
+        loads: Arc<Loads>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         Self {
             sources,
             limits: config.limits.clone(),
             profile: config.profile,
             sessions: config.sessions.active,
+            loads,
             started: SystemTime::now(),
             metrics,
         }
@@ -78,6 +87,7 @@ impl StatusService {
                 Profile::Entando => "entando",
             }
             .to_owned(),
+            loads: bulk::show(&self.loads),
             ..v1::GetStatusResponse::default()
         };
         match &self.sources {

@@ -193,11 +193,12 @@ fn told(event: Event) -> Told {
         Event::FailoverFinished { master } => {
             Told::FailoverFinished(answer::FailoverFinished { master })
         }
-        Event::DataLoss(caches) => Told::DataLoss(answer::DataLoss {
+        Event::DataLoss { caches, since } => Told::DataLoss(answer::DataLoss {
             caches: caches
                 .iter()
                 .map(|cache| cache.name.as_str().to_owned())
                 .collect(),
+            since: since.map(timestamp),
         }),
     }
 }

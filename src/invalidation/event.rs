@@ -1,5 +1,7 @@
 //! What subscribers are told, and what each of them wants to hear.
 
+use std::time::SystemTime;
+
 use crate::model::{CacheId, CacheName, GroupName, Key, Tenant};
 
 /// A point of the stream of one process.
@@ -40,7 +42,12 @@ pub enum Event {
         master: String,
     },
     /// Acknowledged writes are missing.
-    DataLoss(Vec<CacheId>),
+    DataLoss {
+        /// Of some of these caches at least.
+        caches: Vec<CacheId>,
+        /// What was acknowledged before is there; `None` if that cannot be told.
+        since: Option<SystemTime>,
+    },
 }
 
 /// Why something may have been missed.
@@ -126,13 +133,14 @@ impl Scope {
             }
             Event::Cleared(cache) if self.holds(cache) => Some(event.clone()),
             Event::Invalidated { .. } | Event::GroupsFlushed { .. } | Event::Cleared(_) => None,
-            Event::DataLoss(caches) => {
+            Event::DataLoss { caches, since } => {
                 let caches: Vec<CacheId> = caches
                     .iter()
                     .filter(|cache| self.holds(cache))
                     .cloned()
                     .collect();
-                (!caches.is_empty()).then_some(Event::DataLoss(caches))
+                let since = *since;
+                (!caches.is_empty()).then_some(Event::DataLoss { caches, since })
             }
             Event::Discontinuity(_) | Event::FailoverStarted | Event::FailoverFinished { .. } => {
                 Some(event.clone())
@@ -191,9 +199,11 @@ mod tests {
         assert_eq!(one.narrow(&Event::Cleared(cache("", "d"))), None);
         assert!(one.narrow(&Event::Cleared(cache("", "c"))).is_some());
         assert!(one.narrow(&Event::Discontinuity(Reason::Flushed)).is_some());
-        let loss = Event::DataLoss(vec![cache("t", "c"), cache("", "c")]);
-        let ours = Event::DataLoss(vec![cache("", "c")]);
-        assert_eq!(one.narrow(&loss), Some(ours));
+        let since = Some(SystemTime::UNIX_EPOCH);
+        let loss = |caches| Event::DataLoss { caches, since };
+        let ours = loss(vec![cache("", "c")]);
+        let all = loss(vec![cache("t", "c"), cache("", "c")]);
+        assert_eq!(one.narrow(&all), Some(ours));
     }
 
     #[test]
@@ -230,11 +240,11 @@ mod tests {
             assert_eq!(scope.narrow(&event), Some(flushed(&["g"])));
             assert_eq!(scope.narrow(&flushed(&["h"])), None);
             assert!(scope.narrow(&Event::Cleared(cache("", "c"))).is_some());
-            assert!(
-                scope
-                    .narrow(&Event::DataLoss(vec![cache("", "c")]))
-                    .is_some()
-            );
+            let loss = Event::DataLoss {
+                caches: vec![cache("", "c")],
+                since: None,
+            };
+            assert!(scope.narrow(&loss).is_some());
         }
         assert_eq!(groups.narrow(&changed("", "c", &["a"])), None);
         assert_eq!(

@@ -98,7 +98,7 @@ fn weight(event: &Event) -> usize {
                 let bytes = |group: &GroupName| group.as_str().len() + OVERHEAD;
                 groups.iter().map(bytes).sum()
             }
-            Event::DataLoss(caches) => caches.len() * OVERHEAD,
+            Event::DataLoss { caches, .. } => caches.len() * OVERHEAD,
             Event::Cleared(_)
             | Event::Discontinuity(_)
             | Event::FailoverStarted

@@ -75,6 +75,14 @@ pub enum Cause {
     CapabilityMissing,
     /// The history that a token belongs to has ended.
     LineageChanged,
+    /// A load was overtaken by a clear, or by a change of history.
+    LoadLost,
+    /// Another load of the cache has been running for as long as one waits.
+    LoadRunning,
+    /// As many loads as allowed are running here.
+    TooManyLoads,
+    /// A load that replaces has more entries than can be told from the others.
+    LoadTooLarge,
     /// As many subscribers as allowed are watching.
     TooManySubscribers,
     /// A subscriber did not take its events in time.
@@ -148,6 +156,10 @@ impl Cause {
             Self::Contended => "CONTENDED",
             Self::CapabilityMissing => "CAPABILITY_MISSING",
             Self::LineageChanged => "LINEAGE_CHANGED",
+            Self::LoadLost => "LOAD_LOST",
+            Self::LoadRunning => "LOAD_RUNNING",
+            Self::TooManyLoads => "TOO_MANY_LOADS",
+            Self::LoadTooLarge => "LOAD_TOO_LARGE",
             Self::TooManySubscribers => "TOO_MANY_SUBSCRIBERS",
             Self::SubscriberTooSlow => "SUBSCRIBER_TOO_SLOW",
             Self::PushesStopped => "PUSHES_STOPPED",
@@ -169,10 +181,13 @@ impl Cause {
             | Self::TooManyGroups
             | Self::Contended
             | Self::CapabilityMissing
+            | Self::LoadTooLarge
             | Self::SubscriberTooSlow => Owner::Caller,
             Self::NoSession
             | Self::Overloaded
             | Self::TooManySubscribers
+            | Self::LoadRunning
+            | Self::TooManyLoads
             | Self::StoreFull
             | Self::ShuttingDown
             | Self::Internal => Owner::Vedetta,
@@ -194,6 +209,7 @@ impl Cause {
             | Self::RedisRefused
             | Self::LineageChanged
             | Self::FloorRequired
+            | Self::LoadLost
             | Self::PushesStopped
             | Self::AppliedUnreplicated
             | Self::OutcomeUnknown => Owner::Redis,
@@ -222,7 +238,10 @@ impl Cause {
             | Self::TlsFailed
             | Self::SentinelAuthFailed
             | Self::MasterNameUnknown => Some(Duration::from_secs(5)),
-            Self::ShuttingDown | Self::TooManySubscribers => Some(Duration::from_secs(1)),
+            Self::ShuttingDown
+            | Self::TooManySubscribers
+            | Self::LoadRunning
+            | Self::TooManyLoads => Some(Duration::from_secs(1)),
             Self::SubscriberTooSlow => Some(Duration::ZERO),
             Self::RedisOutOfMemory
             | Self::RedisRefused
@@ -240,6 +259,8 @@ impl Cause {
             | Self::TooManyGroups
             | Self::CapabilityMissing
             | Self::LineageChanged
+            | Self::LoadLost
+            | Self::LoadTooLarge
             | Self::Internal => None,
         }
     }

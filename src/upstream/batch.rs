@@ -58,11 +58,15 @@ pub enum Operation {
     Publish,
     /// Messages read.
     Log,
+    /// A cache is loaded.
+    Load,
+    /// Keys are listed.
+    Scan,
 }
 
 impl Operation {
     /// Every operation, in the order of their numbers: metrics are registered and found by it.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 22] = [
         Self::Get,
         Self::Put,
         Self::Evict,
@@ -83,6 +87,8 @@ impl Operation {
         Self::Session,
         Self::Publish,
         Self::Log,
+        Self::Load,
+        Self::Scan,
     ];
 
     /// The label.
@@ -108,6 +114,8 @@ impl Operation {
             Self::Session => "session",
             Self::Publish => "publish",
             Self::Log => "log",
+            Self::Load => "load",
+            Self::Scan => "scan",
         }
     }
 }
@@ -150,6 +158,8 @@ pub struct Batch {
 #[derive(Debug)]
 struct Command {
     packed: Cmd,
+    /// What is sent right before it, with a reply of its own.
+    before: Option<Cmd>,
     script: Option<ScriptCall>,
 }
 
@@ -186,6 +196,7 @@ impl Batch {
         }
         self.commands.push(Command {
             packed,
+            before: None,
             script: None,
         });
         self
@@ -196,6 +207,7 @@ impl Batch {
         let arguments: Vec<Bytes> = keys.iter().chain(arguments).cloned().collect();
         self.commands.push(Command {
             packed: eval("EVALSHA", script.sha1.as_str(), keys.len(), &arguments),
+            before: None,
             script: Some(ScriptCall {
                 source: script.source,
                 keys: keys.len(),
@@ -205,9 +217,46 @@ impl Batch {
         self
     }
 
-    /// How many replies there will be, that about the offset included.
-    pub(super) fn replies(&self) -> usize {
-        self.commands.len() + usize::from(self.with_offset)
+    /// Has another write executed before the last command, which without it does not count as done. It has no reply.
+    pub fn after(&mut self, (name, arguments): (&str, &[&[u8]])) -> &mut Self {
+        let mut before = redis::cmd(name);
+        for argument in arguments {
+            before.arg(*argument);
+        }
+        if let Some(last) = self.commands.last_mut() {
+            last.before = Some(before);
+        }
+        self
+    }
+
+    /// How many values there will be, that about the offset included.
+    pub(super) fn values(&self) -> usize {
+        let preceded = self
+            .commands
+            .iter()
+            .filter(|command| command.before.is_some());
+        self.commands.len() + preceded.count() + usize::from(self.with_offset)
+    }
+
+    /// One reply for each command, and that about the offset, from all values.
+    pub(super) fn replies(&self, values: Vec<Value>) -> Vec<Reply> {
+        let mut values = values
+            .into_iter()
+            .map(|value| Reply::from_value(value, self.effect));
+        let mut replies = Vec::with_capacity(self.commands.len() + 1);
+        for command in &self.commands {
+            let before = command.before.as_ref().and_then(|_| values.next());
+            let Some(reply) = values.next() else { break };
+            replies.push(match (before, reply) {
+                (_, Reply::Failed(fault)) => Reply::Failed(fault),
+                (Some(Reply::Failed(fault)), _) => {
+                    Reply::Failed(Fault::unknown(fault.cause, fault.detail))
+                }
+                (_, reply) => reply,
+            });
+        }
+        replies.extend(values);
+        replies
     }
 
     /// How many commands were appended.
@@ -226,6 +275,9 @@ impl Batch {
         let mut pipeline = redis::pipe();
         let mut sent: Vec<&str> = Vec::new();
         for command in &self.commands {
+            if let Some(before) = &command.before {
+                pipeline.add_command(before.clone());
+            }
             match &command.script {
                 Some(call) if self.commands.len() > 1 && !sent.contains(&call.source) => {
                     sent.push(call.source);
@@ -334,6 +386,8 @@ impl Reply {
 
 #[cfg(test)]
 mod tests {
+    use crate::model::Applied;
+
     use super::*;
 
     #[test]
@@ -343,5 +397,31 @@ mod tests {
             numbers.into_iter().eq(0..Operation::ALL.len()),
             "{numbers:?}"
         );
+    }
+
+    #[test]
+    fn a_command_that_had_to_come_after_another_answers_for_both() {
+        let oom = || {
+            let parsed = redis::parse_redis_value(b"-OOM command not allowed\r\n");
+            parsed.expect("an error is a value")
+        };
+        let answer = |first, second| {
+            let mut batch = Batch::new(Operation::Put, Effect::Write);
+            batch
+                .command("SET", &[b"a", b"1"])
+                .after(("RPUSHX", &[b"n", b"a"]));
+            batch.command("GET", &[b"b"]).with_offset();
+            assert_eq!(batch.values(), 4);
+            let mut replies = batch.replies(vec![first, second, Value::Int(7), Value::Int(8)]);
+            assert_eq!(replies[1..], [Reply::Int(7), Reply::Int(8)]);
+            replies.remove(0)
+        };
+        assert_eq!(answer(Value::Int(0), Value::Int(5)), Reply::Int(5));
+        let applied = |reply| match reply {
+            Reply::Failed(fault) => fault.applied,
+            reply => panic!("{reply:?}"),
+        };
+        assert_eq!(applied(answer(oom(), Value::Okay)), Applied::Unknown);
+        assert_eq!(applied(answer(oom(), oom())), Applied::No);
     }
 }

@@ -319,10 +319,7 @@ impl Session {
             }
             fault
         })?;
-        let replies: Vec<Reply> = replies
-            .into_iter()
-            .map(|value| Reply::from_value(value, batch.effect))
-            .collect();
+        let replies = batch.replies(replies);
         for reply in &replies {
             if let Reply::Failed(fault) = reply {
                 self.observe(fault);
@@ -333,7 +330,7 @@ impl Session {
 
     /// Sends the batch, and a single script call that the node does not know once more with its source.
     async fn send(&self, batch: &Batch) -> redis::RedisResult<Vec<Value>> {
-        let (pipeline, count) = (batch.pipeline(), batch.replies());
+        let (pipeline, count) = (batch.pipeline(), batch.values());
         let mut connection = self.connection.clone();
         let result = connection.req_packed_commands(&pipeline, 0, count).await;
         if let (Some(again), Ok(values)) = (batch.with_source(), &result)

@@ -8,6 +8,7 @@
 mod admin;
 mod app_engine;
 mod behaviour;
+mod bulk;
 mod clearing;
 mod cli;
 mod client;

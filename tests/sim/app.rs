@@ -132,7 +132,7 @@ impl App {
             Event::Cleared(_) | Event::GroupsFlushed { .. } | Event::Discontinuity(_) => {
                 self.drop_everything();
             }
-            Event::FailoverStarted | Event::FailoverFinished { .. } | Event::DataLoss(_) => {}
+            Event::FailoverStarted | Event::FailoverFinished { .. } | Event::DataLoss { .. } => {}
         }
     }
 

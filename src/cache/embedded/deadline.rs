@@ -68,7 +68,11 @@ impl State {
                 until,
             },
         );
-        Ok(self.expire(cache, key, Expiry::At(deadline), 0, now))
+        let applied = self.expire(cache, key, Expiry::At(deadline), 0, now);
+        if applied {
+            self.loads.note(cache, key);
+        }
+        Ok(applied)
     }
 
     /// The expiry that a write gives: a deadline that has not passed takes the place of the default, and every other

@@ -29,6 +29,8 @@ pub(super) struct Entry {
     pub(super) version: Version,
     pub(super) expires: Option<Instant>,
     pub(super) groups: Groups,
+    /// The snapshot of the load that wrote it, if one did.
+    pub(super) loaded: Option<u64>,
 }
 
 #[derive(Debug, Clone)]

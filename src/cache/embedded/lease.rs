@@ -4,19 +4,17 @@
 //!
 //! Not here: waiting for a lease (`cache::lease`).
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::time::Instant;
 
 use crate::model::{CacheId, Cause, Fault, GroupName, Groups, Key, Lease, Version};
 
 use super::super::store::{Granting, LeaseRequest};
+use super::groups::Flushed;
 use super::state::{Now, State};
 
 /// The most leases at a time.
 const MOST: usize = 65_536;
-
-/// The most flushed groups that a lease remembers; after more it counts every group as flushed.
-const MOST_FLUSHED: usize = 1_000;
 
 /// The leases that are held.
 #[derive(Debug, Default)]
@@ -31,15 +29,13 @@ struct Held {
     lease: Lease,
     until: Instant,
     version: Option<Version>,
-    flushed: BTreeSet<GroupName>,
+    flushed: Flushed,
 }
 
 impl Held {
     /// Whether what was loaded under it may be stored, in place of that version and in these groups.
     fn covers(&self, version: Option<&Version>, groups: &Groups) -> bool {
-        let flushed = |group| self.flushed.contains(group);
-        let any = self.flushed.len() > MOST_FLUSHED && !groups.is_empty();
-        self.version.as_ref() == version && !any && !groups.iter().any(flushed)
+        self.version.as_ref() == version && !self.flushed.any(groups)
     }
 }
 
@@ -71,8 +67,7 @@ impl Leases {
     pub(super) fn flush(&mut self, cache: &CacheId, groups: &[GroupName]) {
         let of_cache = self.held.iter_mut().filter(|(place, _)| place.0 == *cache);
         for (_, held) in of_cache {
-            let room = (MOST_FLUSHED + 1).saturating_sub(held.flushed.len());
-            held.flushed.extend(groups.iter().take(room).cloned());
+            held.flushed.add(groups);
         }
     }
 
@@ -136,7 +131,7 @@ impl State {
             lease: request.lease.clone(),
             until: now.clock + request.hold,
             version: live.map(|entry| entry.version),
-            flushed: BTreeSet::new(),
+            flushed: Flushed::default(),
         };
         held.insert(place, given);
         Ok(Granting::Granted)

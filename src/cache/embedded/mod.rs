@@ -10,6 +10,7 @@ mod entries;
 mod groups;
 mod lease;
 mod list;
+mod load;
 mod operation;
 mod pending;
 mod state;

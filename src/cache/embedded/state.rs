@@ -24,6 +24,7 @@ use super::super::store::{Edited, IfAbsent, Put, too_many_groups};
 use super::deadline::Deadlines;
 use super::entries::{ByWeight, Entries, Entry, Evictions, OVERHEAD, Place, weight};
 use super::lease::Leases;
+use super::load::Register;
 use super::operation::Operations;
 use super::pending::Pending;
 
@@ -60,7 +61,7 @@ pub struct Figures {
 pub(super) struct State {
     pub(super) entries: Entries,
     used: BTreeSet<CacheId>,
-    rules: CacheRules,
+    pub(super) rules: CacheRules,
     capacity: u64,
     evictions: Evictions,
     pub(super) operations: Operations<i64>,
@@ -69,6 +70,7 @@ pub(super) struct State {
     pub(super) deadlines: Deadlines,
     pub(super) pending: Pending,
     pub(super) leases: Leases,
+    pub(super) loads: Register,
 }
 
 impl State {
@@ -93,6 +95,7 @@ impl State {
             deadlines: Deadlines::default(),
             pending: Pending::default(),
             leases: Leases::default(),
+            loads: Register::default(),
         }
     }
 
@@ -147,6 +150,7 @@ impl State {
         if !holds || !held {
             return Ok(PutOutcome::NotStored(current_version));
         }
+        self.loads.note(cache, &put.key);
         let version = self.store(cache, put, current.as_ref(), random, now)?;
         Ok(PutOutcome::Stored(version))
     }
@@ -161,13 +165,20 @@ impl State {
         self.remember(cache);
         match self.live(cache, &put.key, now) {
             Some(entry) => Ok(IfAbsent::Existing(hit(&entry, now))),
-            None => self
-                .store(cache, put, None, random, now)
-                .map(IfAbsent::Stored),
+            None => {
+                self.loads.note(cache, &put.key);
+                self.store(cache, put, None, random, now)
+                    .map(IfAbsent::Stored)
+            }
         }
     }
 
     pub(super) fn evict(&mut self, cache: &CacheId, key: &Key, now: Now) -> bool {
+        self.loads.note(cache, key);
+        self.remove(cache, key, now)
+    }
+
+    pub(super) fn remove(&mut self, cache: &CacheId, key: &Key, now: Now) -> bool {
         let existed = self.live(cache, key, now).is_some();
         self.entries.remove(&place(cache, key));
         // Also where there was nothing: what is being loaded may be older than this removal.
@@ -187,6 +198,9 @@ impl State {
             return false;
         }
         let expiry = self.due(cache, key, expiry, now);
+        if expiry != Expiry::Keep {
+            self.loads.note(cache, key);
+        }
         self.expire(cache, key, expiry, random, now)
     }
 
@@ -221,6 +235,7 @@ impl State {
     pub(super) fn clear(&mut self, cache: &CacheId, now: Now) -> Option<u64> {
         self.deadlines.clear(cache);
         self.leases.clear(cache);
+        self.loads.clear(cache);
         let removed = Cell::new(0);
         self.entries.retain(|place, entry| {
             let stays = place.cache != *cache;
@@ -255,7 +270,7 @@ impl State {
         }
     }
 
-    fn store(
+    pub(super) fn store(
         &mut self,
         cache: &CacheId,
         put: Put,
@@ -283,6 +298,7 @@ impl State {
             version: version.clone(),
             expires,
             groups,
+            loaded: None,
         };
         if is_live(&entry, now) && !waiting.flushed {
             self.entries.insert(own_place(cache, &put.key), entry);
@@ -338,7 +354,7 @@ impl State {
             .cloned()
     }
 
-    fn remember(&mut self, cache: &CacheId) {
+    pub(super) fn remember(&mut self, cache: &CacheId) {
         if !self.used.contains(cache) && self.used.len() < MOST_CACHES {
             self.used.insert(cache.clone());
         }

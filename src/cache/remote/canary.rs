@@ -9,8 +9,9 @@
 //!
 //! Invariants: a canary that cannot be written proves nothing and changes nothing.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use tokio::sync::watch;
@@ -38,6 +39,9 @@ const LOOK: Duration = Duration::from_millis(20);
 /// The canary of a process that is gone stays that long; a loss is recognised for that long after the last write.
 const LIFETIME: Duration = Duration::from_secs(600);
 
+/// Counts whose time is remembered: as many as are written in the lifetime of the key.
+const MOST_TIMES: usize = 600;
+
 /// Stamps that are read in one command.
 const STAMPS: usize = 500;
 
@@ -57,6 +61,8 @@ pub struct Canary {
     writer: Option<Arc<Session>>,
     count: u64,
     acknowledged: Option<Acknowledged>,
+    /// When each of the last counts was acknowledged. Bounded by the lifetime of the key.
+    times: VecDeque<(u64, SystemTime)>,
 }
 
 /// The last write that was acknowledged.
@@ -88,6 +94,7 @@ impl Canary {
             writer: None,
             count: 0,
             acknowledged: None,
+            times: VecDeque::new(),
         }
     }
 
@@ -109,8 +116,13 @@ impl Canary {
         let held = self.read(session).await?;
         self.look_for_losses(session, held).await;
         let sent = clock::now();
+        let before = SystemTime::now();
         self.write(&writer).await?;
         let written = clock::now();
+        self.times.push_back((self.count, before));
+        if self.times.len() > MOST_TIMES {
+            self.times.pop_front();
+        }
         self.acknowledged = Some(Acknowledged {
             lineage: session.lineage(),
             count: self.count,
@@ -221,10 +233,13 @@ impl Canary {
         }
         self.acknowledged = None;
         let all = held.is_none_or(|held| held < last.count);
-        let caches = if all {
-            self.core.coherence.directory.caches()
+        let (caches, since) = if all {
+            // What was written to the old master before the canary that is there, is there too: it replicates in order.
+            let mut times = self.times.iter();
+            let since = held.and_then(|held| times.find(|(count, _)| *count == held));
+            (self.caches(), since.map(|(_, at)| *at))
         } else {
-            self.without_stamp(session).await
+            (self.without_stamp(session).await, None)
         };
         if !caches.is_empty() {
             self.core.metrics.lost();
@@ -233,8 +248,20 @@ impl Canary {
                 "acknowledged writes are missing on {}",
                 session.master().endpoint
             );
-            self.core.coherence.hub.record(Event::DataLoss(caches));
+            self.core
+                .coherence
+                .hub
+                .record(Event::DataLoss { caches, since });
         }
+    }
+
+    /// Every cache that this process has read or written.
+    fn caches(&self) -> Vec<CacheId> {
+        let mut caches = self.core.coherence.directory.caches();
+        caches.extend(self.core.registry.caches());
+        caches.sort();
+        caches.dedup();
+        caches
     }
 
     /// The caches whose stamp was known and is gone.

@@ -49,10 +49,8 @@ impl Core {
         durability: Durability,
     ) -> Result<Written<i64>, Fault> {
         let kept = !increment.operation_id.is_empty();
-        let operation = match kept {
-            true => increment.operation_id.clone(),
-            false => new_stamp(),
-        };
+        let id = kept.then(|| increment.operation_id.clone());
+        let operation = id.unwrap_or_else(new_stamp);
         let policy = self.rules.policy(&cache.name);
         let expiry = arguments(increment.initial_expiry, policy.default_ttl(rand::random()));
         let number = |number: i64| Bytes::from(number.to_string());
@@ -66,6 +64,7 @@ impl Core {
                 self.layout.floor(cache, &increment.key),
                 self.layout.deadline(cache, &increment.key),
                 self.layout.deadlines(cache),
+                self.layout.load_notes(cache),
             ];
             let mut arguments = vec![
                 number(increment.delta),

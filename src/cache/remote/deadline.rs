@@ -124,6 +124,7 @@ impl Core {
             self.layout.entry(cache, key),
             self.layout.deadline(cache, key),
             self.layout.deadlines(cache),
+            self.layout.load_notes(cache),
         ];
         keys.extend(self.stamp_key(cache));
         keys

@@ -14,7 +14,7 @@ mod notes;
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
 use parking_lot::Mutex;
@@ -23,7 +23,7 @@ use tokio::sync::mpsc;
 use crate::clock;
 use crate::failover::{Reconcile, Reconciled, Reconciling};
 use crate::invalidation::{Event, Hub};
-use crate::model::{CacheId, Cause, Fault, GroupName, Place};
+use crate::model::{CacheId, Cause, Fault, GroupName, Moment, Place};
 use crate::upstream::{Batch, Effect, Operation, Reply, Session};
 
 use super::super::layout::Layout;
@@ -85,6 +85,7 @@ impl Journal {
             place,
             acknowledged: place.offset.is_some(),
             number: 0,
+            first: Moment::START,
         };
         self.halves.lock().note(entry, note, clock::now());
     }
@@ -102,6 +103,21 @@ impl Journal {
             place,
             acknowledged: place.offset.is_some(),
             number: 0,
+            first: Moment::START,
+        };
+        self.halves.lock().clear(cache, clear, clock::now());
+    }
+
+    /// A load of a cache is complete. A node without all of it is not looked through: the cache is cleared there, since
+    /// it has to be loaded again anyhow.
+    pub(super) fn loaded(&self, cache: &CacheId, framed: bool, place: Place) {
+        let clear = Clear {
+            framed,
+            stamp: None,
+            place,
+            acknowledged: place.offset.is_some(),
+            number: 0,
+            first: Moment::START,
         };
         self.halves.lock().clear(cache, clear, clock::now());
     }
@@ -122,6 +138,7 @@ impl Journal {
                 place,
                 acknowledged: place.offset.is_some(),
                 number: 0,
+                first: Moment::START,
             };
             halves.flush(cache, group, clear, now);
         }
@@ -196,7 +213,7 @@ impl Journal {
                 _ => false,
             };
             if gone && acknowledged {
-                lost(&note.cache, found);
+                lost(&note.cache, note.first, found);
             }
         }
         Ok(())
@@ -234,8 +251,8 @@ impl Journal {
             // Too long for now. A full queue is of caches that are cleared already.
             let _ = self.again.try_send(cache.clone());
         }
-        for (cache, _) in gone.into_iter().filter(|(_, clear)| clear.acknowledged) {
-            lost(cache, found);
+        for (cache, clear) in gone.into_iter().filter(|(_, clear)| clear.acknowledged) {
+            lost(cache, clear.first, found);
         }
         Ok(())
     }
@@ -264,7 +281,7 @@ impl Journal {
         };
         for ((cache, _, flush), state) in step.iter().zip(states.iter()) {
             if *state == b'f' && flush.acknowledged {
-                lost(cache, found);
+                lost(cache, flush.first, found);
             }
         }
         Ok(())
@@ -283,8 +300,9 @@ fn kind(note: &Note) -> [Bytes; 2] {
 }
 
 /// An acknowledged write to that cache is not there. Each is named once in the end.
-fn lost(cache: &CacheId, found: &mut Reconciled) {
+fn lost(cache: &CacheId, first: Moment, found: &mut Reconciled) {
     found.lost += 1;
+    found.since = Some(found.since.map_or(first, |at| at.min(first)));
     found.caches.push(cache.clone());
 }
 
@@ -319,7 +337,10 @@ impl Reconcile for Journal {
             );
         }
         if !found.caches.is_empty() {
-            self.hub.record(Event::DataLoss(found.caches.clone()));
+            let caches = found.caches.clone();
+            let ago = |at: Moment| clock::now().since(at);
+            let since = found.since.map(|at| SystemTime::now() - ago(at));
+            self.hub.record(Event::DataLoss { caches, since });
         }
     }
 }

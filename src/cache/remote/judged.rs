@@ -121,7 +121,7 @@ impl Core {
                 add(&mut batch, *at, &items[*at].item.declared);
             }
             let sent = match operation {
-                Operation::Put => self.send_puts(session, cache, batch).await,
+                Operation::Put | Operation::Load => self.send_puts(session, cache, batch).await,
                 _ => self.send_write(session, batch).await,
             };
             match sent {

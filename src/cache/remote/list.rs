@@ -115,6 +115,7 @@ impl Core {
             self.layout.operation(cache, &edit.key, &edit.operation_id),
             self.layout.deadline(cache, &edit.key),
             self.layout.deadlines(cache),
+            self.layout.load_notes(cache),
         ];
         let policy = self.rules.policy(&cache.name);
         let header = match policy.encoding {

@@ -27,6 +27,8 @@ mod journal;
 mod judged;
 mod lease;
 mod list;
+mod listing;
+mod load;
 mod membership;
 mod metrics;
 mod own_write;

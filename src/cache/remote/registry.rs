@@ -33,6 +33,11 @@ impl Registry {
         self.told.lock().remove(cache);
     }
 
+    /// The caches that this process has written to.
+    pub(super) fn caches(&self) -> Vec<CacheId> {
+        self.told.lock().keys().cloned().collect()
+    }
+
     /// Whether the cache should be told now; if so it counts as told.
     pub(super) fn is_due(&self, cache: &CacheId, generation: u64) -> bool {
         let now = Instant::now();

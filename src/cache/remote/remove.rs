@@ -57,12 +57,18 @@ impl Core {
         let add = |batch: &mut Batch, at: usize, declared: &Declared| {
             let entry = self.layout.entry(cache, &keys[at]);
             if !framed {
-                batch.command("UNLINK", &[&entry]);
+                let keys = [entry, self.layout.load_notes(cache)];
+                batch.script(&self.scripts.evict_raw, &keys, &[]);
                 return;
             }
             let lease = self.layout.lease(cache, &keys[at]);
             let call = (
-                vec![entry, self.layout.stamp(cache), lease],
+                vec![
+                    entry,
+                    self.layout.stamp(cache),
+                    lease,
+                    self.layout.load_notes(cache),
+                ],
                 vec![new_stamp()],
             );
             let script = &self.scripts.evict_framed;
@@ -169,15 +175,33 @@ impl Core {
         cache: &CacheId,
         removed: &AtomicU64,
     ) -> Result<(Option<u64>, Sent), Fault> {
+        // Before and after: neither a load that was running nor one that began meanwhile may pass for complete.
+        self.end_loads(session, cache).await?;
         self.sweeper.remove_all(session, cache, removed).await?;
         let mut behind = Batch::new(Operation::Clear, Effect::Write);
         let deadlines = [self.layout.deadlines(cache)];
         behind.script(&self.scripts.forget_deadlines, &deadlines, &[new_stamp()]);
+        self.add_end_of_loads(&mut behind, cache);
         let sent = self.send_write(session, behind).await.map_err(|fault| {
             let detail = format!("cleared, but the link ended then: {}", fault.detail);
             Fault::unknown(Cause::OutcomeUnknown, detail)
         })?;
         Ok((Some(removed.load(Ordering::Relaxed)), sent))
+    }
+
+    async fn end_loads(&self, session: &Arc<Session>, cache: &CacheId) -> Result<(), Fault> {
+        let mut batch = Batch::new(Operation::Clear, Effect::Write);
+        self.add_end_of_loads(&mut batch, cache);
+        let ended = self.send(session, batch).await?;
+        truth(ended.into_iter().next().unwrap_or(Reply::Nil)).map(|_| ())
+    }
+
+    fn add_end_of_loads(&self, batch: &mut Batch, cache: &CacheId) {
+        let records = self.records(cache);
+        batch.command(
+            "UNLINK",
+            &records.iter().map(AsRef::as_ref).collect::<Vec<_>>(),
+        );
     }
 
     /// Clears raw caches again whose clear a new master may not have.

@@ -16,9 +16,10 @@ macro_rules! script {
         script!("bytes", "digest", "groups", "frame", $($part),+)
     };
     // Those of them that store.
-    (stores, $part:literal) => {
+    (stores, $($part:literal),+) => {
         script!(
-            "room", "bytes", "digest", "groups", "clock", "members", "frame", "expire", "deadline", "leased", $part
+            "room", "bytes", "digest", "groups", "clock", "members", "frame", "expire", "deadline", "leased", "note",
+            $($part),+
         )
     };
     ($($part:literal),+) => {
@@ -52,6 +53,13 @@ pub(super) struct Scripts {
     pub(super) ttl: Script,
     pub(super) reconcile: Script,
     pub(super) clear_again: Script,
+    pub(super) evict_raw: Script,
+    pub(super) load_begin: Script,
+    pub(super) load_framed: Script,
+    pub(super) load_raw: Script,
+    pub(super) load_remove: Script,
+    pub(super) load_renew: Script,
+    pub(super) load_finish: Script,
 }
 
 impl Scripts {
@@ -60,9 +68,9 @@ impl Scripts {
             read_many: script!("bytes", "read_many"),
             confirm: script!("bytes", "digest", "confirm"),
             put_framed: script!(stores, "put_framed"),
-            put_raw: script!("bytes", "digest", "expire", "deadline", "put_raw"),
-            evict_framed: script!(judges, "evict_framed"),
-            touch: script!(judges, "deadline", "touch"),
+            put_raw: script!("bytes", "digest", "expire", "deadline", "note", "put_raw"),
+            evict_framed: script!(judges, "note", "evict_framed"),
+            touch: script!(judges, "deadline", "note", "touch"),
             add_to_groups: script!(stores, "add_to_groups"),
             flush_groups: script!("room", "bytes", "clock", "flush_groups"),
             flush_again: script!("bytes", "clock", "flush_again"),
@@ -74,12 +82,19 @@ impl Scripts {
             list_edit: script!(stores, "list_edit"),
             lease: script!(stores, "lease"),
             release: script!("bytes", "release"),
-            set_deadline: script!(judges, "deadline", "set_deadline"),
+            set_deadline: script!(judges, "deadline", "note", "set_deadline"),
             mark_deadlines: script!("mark_deadlines"),
             forget_deadlines: script!("forget_deadlines"),
             ttl: script!(judges, "deadline", "ttl"),
             reconcile: script!("bytes", "digest", "reconcile"),
             clear_again: script!("clear_again"),
+            evict_raw: script!("note", "evict_raw"),
+            load_begin: script!("bytes", "digest", "frame", "clock", "load_begin"),
+            load_framed: script!(stores, "loading", "load_framed"),
+            load_raw: script!("bytes", "expire", "deadline", "loading", "load_raw"),
+            load_remove: script!(judges, "loading", "load_remove"),
+            load_renew: script!("loading", "load_renew"),
+            load_finish: script!("bytes", "digest", "frame", "loading", "load_finish"),
         }
     }
 }

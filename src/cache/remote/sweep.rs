@@ -105,7 +105,7 @@ impl Sweeper {
     ) -> Result<(), Fault> {
         let mut cursor = start();
         loop {
-            let (next, keys) = self.scan(session, cache, &cursor).await?;
+            let (next, keys) = self.scan(session, cache, &cursor, Operation::Clear).await?;
             if !keys.is_empty() {
                 let mut batch = Batch::new(Operation::Clear, Effect::Write);
                 let names: Vec<&[u8]> = keys.iter().map(AsRef::as_ref).collect();
@@ -181,12 +181,12 @@ impl Sweeper {
         let session = self.lane.session()?;
         let stamp_key = self.layout.stamp(cache);
         let lock = self.layout.sweep(cache, stamp);
-        // A name with one of these may be read as another tenant's or application's, whose entries have another stamp.
-        let shared = !cache.tenant.is_primary() || cache.name.as_str().contains(['_', ':']);
-        let shared = Bytes::from_static(if shared { b"1" } else { b"0" });
+        let shared = shared(cache);
         let mut cursor = start();
         loop {
-            let (next, keys) = self.scan(&session, cache, &cursor).await?;
+            let (next, keys) = self
+                .scan(&session, cache, &cursor, Operation::Clear)
+                .await?;
             let mut batch = Batch::new(Operation::Clear, Effect::Write);
             for keys in keys.chunks(MOST_READ) {
                 let keys = [std::slice::from_ref(&stamp_key), keys].concat();
@@ -227,13 +227,15 @@ impl Sweeper {
         }
     }
 
+    /// A step of a scan: where it goes on, and keys that have the name of the cache.
     pub(super) async fn scan(
         &self,
         session: &Arc<Session>,
         cache: &CacheId,
         cursor: &Bytes,
+        operation: Operation,
     ) -> Result<(Bytes, Vec<Bytes>), Fault> {
-        let mut batch = Batch::new(Operation::Clear, Effect::Read);
+        let mut batch = Batch::new(operation, Effect::Read);
         let pattern = self.layout.pattern(cache);
         batch.command(
             "SCAN",
@@ -255,6 +257,12 @@ impl Sweeper {
             .collect();
         Ok((next.clone(), keys))
     }
+}
+
+/// Whether the name may be read as another tenant's or application's, whose entries have another stamp.
+pub(super) fn shared(cache: &CacheId) -> Bytes {
+    let shared = !cache.tenant.is_primary() || cache.name.as_str().contains(['_', ':']);
+    Bytes::from_static(if shared { b"1" } else { b"0" })
 }
 
 /// The cursor with which a scan begins, and with which it says that it is complete.

@@ -86,7 +86,9 @@ impl Sweeper {
         let stamp = self.layout.stamp(cache);
         let mut cursor = start();
         loop {
-            let (next, entries) = self.scan(&session, cache, &cursor).await?;
+            let (next, entries) = self
+                .scan(&session, cache, &cursor, Operation::Clear)
+                .await?;
             let mut batch = Batch::new(Operation::Group, Effect::Write);
             for entries in entries.chunks(MOST_READ) {
                 let keys = [std::slice::from_ref(&stamp), entries].concat();

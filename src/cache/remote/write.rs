@@ -1,7 +1,8 @@
 //! Writing and touching entries.
 //!
 //! Each item is one command, hence atomic; items of a batch execute in order. A plain SET serves where nothing has
-//! to be looked at first; a script everywhere else.
+//! to be looked at first; a script everywhere else. A load of the cache that is running learns of a write in the same
+//! script, and of a plain SET right before it.
 
 use std::sync::Arc;
 
@@ -208,6 +209,7 @@ impl Core {
                 self.layout.deadline(cache, &put.key),
                 self.layout.deadlines(cache),
                 self.layout.lease(cache, &put.key),
+                self.layout.load_notes(cache),
             ];
             let lease = put.lease.as_ref();
             let arguments = vec![
@@ -228,15 +230,20 @@ impl Core {
             return;
         }
         let bytes = frame::raw(&put.value);
+        let notes = self.layout.load_notes(cache);
+        let noted: (&str, &[&[u8]]) = ("RPUSHX", &[&notes, &entry]);
         match plain_set(&put.condition, &expiry).filter(|_| self.has_no_deadlines(cache)) {
-            Some(true) => batch.command("SET", &[&entry, &bytes, b"PX", &expiry.ms]),
-            Some(false) => batch.command("SET", &[&entry, &bytes]),
+            Some(true) => batch
+                .command("SET", &[&entry, &bytes, b"PX", &expiry.ms])
+                .after(noted),
+            Some(false) => batch.command("SET", &[&entry, &bytes]).after(noted),
             None => batch.script(
                 &self.scripts.put_raw,
                 &[
                     entry,
                     self.layout.deadline(cache, &put.key),
                     self.layout.deadlines(cache),
+                    notes,
                 ],
                 &[condition, expected, expiry.kind, expiry.ms, bytes, existing],
             ),

@@ -30,7 +30,9 @@ def seconds(written):
 def attempt(caller, step, scope):
     """What differs when the step is tried once; empty if it matches."""
     try:
-        request = build(caller.request_class(step["call"]), step.get("request", {}), scope)
+        kind, written = caller.request_class(step["call"]), step.get("request", {})
+        several = isinstance(written, list)
+        request = [build(kind, one, scope) for one in written] if several else build(kind, written, scope)
         answer = caller(step["call"], request)
     except Mismatch as missing:
         return [str(missing)]

@@ -1,7 +1,7 @@
 """Calls any rpc by name over a plain grpc channel, and reads the details of errors.
 
 Invariants: no channel option but the two below, so that what works here works for an ordinary client; of a
-stream, one message is sent and the first answer counts.
+stream, one message is sent and the first answer counts, or several are sent and the last one does.
 
 Not here: what to send and what to expect (notation.py).
 """
@@ -45,6 +45,9 @@ CODES = {
     "SESSION_TOO_LARGE": "RESOURCE_EXHAUSTED",
     "SESSIONS_INACTIVE": "FAILED_PRECONDITION",
     "TOO_MANY_GROUPS": "FAILED_PRECONDITION",
+    "LOAD_LOST": "FAILED_PRECONDITION",
+    "TOO_MANY_LOADS": "RESOURCE_EXHAUSTED",
+    "LOAD_TOO_LARGE": "RESOURCE_EXHAUSTED",
     "APPLIED_UNREPLICATED": "ABORTED",
     "DEADLINE": "DEADLINE_EXCEEDED",
     "OUTCOME_UNKNOWN": "UNKNOWN",
@@ -72,16 +75,25 @@ class Caller:
         return class_of(method_of(call)[1].input_type)
 
     def __call__(self, call, request):
-        """The (first) answer; raises grpc.RpcError."""
+        """The (first) answer, or the last one to a list of messages; raises grpc.RpcError."""
         path, method = method_of(call)
-        serializer = type(request).SerializeToString
+        several = isinstance(request, list)
+        serializer = self.request_class(call).SerializeToString
         parser = class_of(method.output_type).FromString
         many_in, many_out = method.client_streaming, method.server_streaming
         shape = f"{'stream' if many_in else 'unary'}_{'stream' if many_out else 'unary'}"
         rpc = getattr(self.channel, shape)(path, serializer, parser)
-        answer = rpc(iter([request]) if many_in else request, timeout=DEADLINE_SECONDS)
+        if several and not (many_in and many_out):
+            raise TableError(f"{call} takes one message")
+        messages = request if several else [request]
+        answer = rpc(iter(messages) if many_in else request, timeout=DEADLINE_SECONDS)
         if not many_out:
             return answer
+        if several:
+            last = None
+            for last in answer:
+                pass
+            return last
         first = next(answer, None)
         answer.cancel()
         if first is None:

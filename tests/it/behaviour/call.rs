@@ -1,7 +1,7 @@
 //! Calls any rpc by name, with messages that only the descriptors know.
 //!
 //! Invariants: uses nothing of the crate under test but the descriptors that its build compiled. Of a stream, one
-//! message is sent and the first answer counts.
+//! message is sent and the first answer counts, or several are sent and the last one does.
 //!
 //! Not here: what to send and what to expect (`notation`, `compare`, `error`).
 
@@ -106,16 +106,49 @@ impl Client {
     ) -> Result<DynamicMessage, Status> {
         let method = self.api.method(call);
         let request = request.unwrap_or_else(|| DynamicMessage::new(method.input()));
-        tokio::time::timeout(DEADLINE, self.exchange(&method, request))
+        self.bounded(call, self.exchange(&method, request)).await
+    }
+
+    /// The last answer to a stream of messages.
+    ///
+    /// # Errors
+    /// As the server answered.
+    ///
+    /// # Panics
+    /// When there is no answer at all, or the rpc does not have streams both ways.
+    pub(crate) async fn converse(
+        &self,
+        call: &str,
+        messages: Vec<DynamicMessage>,
+    ) -> Result<DynamicMessage, Status> {
+        let method = self.api.method(call);
+        let both = method.is_client_streaming() && method.is_server_streaming();
+        assert!(both, "the table is wrong: {call} takes one message");
+        self.bounded(call, async {
+            let (mut grpc, path) = self.open(&method).await?;
+            let messages = Request::new(stream::iter(messages));
+            let answers = grpc
+                .streaming(messages, path, Dynamic(method.output()))
+                .await?;
+            last(answers.into_inner()).await
+        })
+        .await
+    }
+
+    async fn bounded<T>(
+        &self,
+        call: &str,
+        exchange: impl Future<Output = Result<T, Status>>,
+    ) -> Result<T, Status> {
+        tokio::time::timeout(DEADLINE, exchange)
             .await
             .unwrap_or_else(|_| panic!("{call}: no answer within {DEADLINE:?}"))
     }
 
-    async fn exchange(
+    async fn open(
         &self,
         method: &MethodDescriptor,
-        request: DynamicMessage,
-    ) -> Result<DynamicMessage, Status> {
+    ) -> Result<(Grpc<Channel>, PathAndQuery), Status> {
         let mut grpc = Grpc::new(self.channel.clone())
             .max_decoding_message_size(usize::MAX)
             .max_encoding_message_size(usize::MAX);
@@ -123,7 +156,15 @@ impl Client {
             .await
             .map_err(|error| Status::unknown(format!("connection lost: {error}")))?;
         let path = format!("/{}/{}", method.parent_service().full_name(), method.name());
-        let path = PathAndQuery::try_from(path).expect("a path");
+        Ok((grpc, PathAndQuery::try_from(path).expect("a path")))
+    }
+
+    async fn exchange(
+        &self,
+        method: &MethodDescriptor,
+        request: DynamicMessage,
+    ) -> Result<DynamicMessage, Status> {
+        let (mut grpc, path) = self.open(method).await?;
         let codec = Dynamic(method.output());
         let many = |message| Request::new(stream::iter([message]));
         match (method.is_client_streaming(), method.is_server_streaming()) {
@@ -148,8 +189,20 @@ impl Client {
 }
 
 async fn first(mut answers: Streaming<DynamicMessage>) -> Result<DynamicMessage, Status> {
+    first_of(&mut answers).await
+}
+
+async fn first_of(answers: &mut Streaming<DynamicMessage>) -> Result<DynamicMessage, Status> {
     let answer = answers.message().await?;
     Ok(answer.unwrap_or_else(|| panic!("the stream ended without an answer")))
+}
+
+async fn last(mut answers: Streaming<DynamicMessage>) -> Result<DynamicMessage, Status> {
+    let mut last = first_of(&mut answers).await?;
+    while let Some(answer) = answers.message().await? {
+        last = answer;
+    }
+    Ok(last)
 }
 
 /// Name and flag of every element of a repeated field.

@@ -122,11 +122,18 @@ async fn perform(client: &Client, step: &Step, scope: &mut Scope) -> Vec<String>
 
 async fn attempt(client: &Client, step: &Step, scope: &mut Scope) -> Vec<String> {
     let input = client.method(&step.call).input();
-    let request = match notation::message(&input, &step.request, scope) {
-        Ok(request) => request,
+    let several = step.request.as_array();
+    let written = several.map_or_else(|| std::slice::from_ref(&step.request), Vec::as_slice);
+    let build = |written| notation::message(&input, written, scope);
+    let mut messages = match written.iter().map(build).collect::<Result<Vec<_>, _>>() {
+        Ok(messages) => messages,
         Err(missing) => return vec![missing],
     };
-    match (client.call(&step.call, Some(request)).await, &step.outcome) {
+    let answer = match several {
+        Some(_) => client.converse(&step.call, messages).await,
+        None => client.call(&step.call, messages.pop()).await,
+    };
+    match (answer, &step.outcome) {
         (Ok(answer), Outcome::Answer(written)) => compare::message(&answer, written, scope, ""),
         (Err(status), Outcome::Error(written)) => error::compare(&status, written),
         (Ok(_), Outcome::Error(written)) => {

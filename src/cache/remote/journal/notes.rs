@@ -42,6 +42,8 @@ pub(super) struct Note {
     pub(super) place: Place,
     pub(super) acknowledged: bool,
     pub(super) number: u64,
+    /// Of the first write to the entry that this half has a note of: an earlier one may be missing with a later one.
+    pub(super) first: Moment,
 }
 
 /// The flush of a group of a cache.
@@ -56,6 +58,8 @@ pub(super) struct Clear {
     pub(super) place: Place,
     pub(super) acknowledged: bool,
     pub(super) number: u64,
+    /// As in [`Note`].
+    pub(super) first: Moment,
 }
 
 #[derive(Debug, Default)]
@@ -94,7 +98,9 @@ impl Halves {
         self.count += 1;
         note.number = self.count;
         let half = self.half(now);
-        let new = !half.entries.contains_key(entry);
+        let known = half.entries.get(entry).map(|known| known.first);
+        note.first = known.unwrap_or(now);
+        let new = known.is_none();
         if new && (half.entries.len() >= NOTES || half.key_bytes + entry.len() > KEY_BYTES) {
             half.clear(
                 note.cache,
@@ -104,6 +110,7 @@ impl Halves {
                     place: note.place,
                     acknowledged: note.acknowledged,
                     number: note.number,
+                    first: now,
                 },
             );
             return;
@@ -136,6 +143,7 @@ impl Halves {
     pub(super) fn clear(&mut self, cache: &CacheId, mut clear: Clear, now: Moment) {
         self.count += 1;
         clear.number = self.count;
+        clear.first = now;
         self.half(now).clear(cache.clone(), clear);
     }
 
@@ -151,6 +159,7 @@ impl Halves {
         flush.number = self.count;
         let half = self.half(now);
         let name = (cache.clone(), group.clone());
+        flush.first = half.flushes.get(&name).map_or(now, |known| known.first);
         if half.flushes.len() >= FLUSHES && !half.flushes.contains_key(&name) {
             flush.stamp = None;
             half.clear(name.0, flush);
@@ -243,7 +252,10 @@ pub(super) struct Unproven {
 }
 
 impl Half {
-    fn clear(&mut self, cache: CacheId, clear: Clear) {
+    fn clear(&mut self, cache: CacheId, mut clear: Clear) {
+        if let Some(known) = self.clears.get(&cache) {
+            clear.first = known.first;
+        }
         self.clears.insert(cache, clear);
     }
 }
@@ -289,6 +301,7 @@ mod tests {
             acknowledged: place.offset.is_some(),
             place,
             number: 0,
+            first: Moment::START,
         };
         halves.note(&Bytes::copy_from_slice(key.as_bytes()), note, now);
     }
@@ -381,6 +394,7 @@ mod tests {
             acknowledged: place.offset.is_some(),
             place,
             number: 0,
+            first: Moment::START,
         };
         let group = GroupName::new(group).expect("a group");
         halves.flush(&cache(), &group, flush, now);

@@ -1,6 +1,6 @@
 -- Adds to a counter in one atomic step, once per operation.
--- KEYS  entry, operation, floor, deadline, deadlines of the cache, and in framed caches: stamp, what waits for the entry,
---       lease, stamps of groups...
+-- KEYS  entry, operation, floor, deadline, deadlines of the cache, notes for a load, and in framed caches: stamp, what
+--       waits for the entry, lease, stamps of groups...
 -- ARGV  delta, floor or '', expiry kind and ms if it is created, ms for which the operation is remembered or '',
 --       random, header before the stamp, history, declared groups
 -- Answers {1, new value}, or {0, 'N'} if the entry is not a number or would leave 64 bits, or {0, 'F'} if its floor has to
@@ -8,7 +8,7 @@
 -- increments; or asks.
 -- Numbers of Lua have 53 bits, so Redis adds: in the key of the operation, which thereby holds the answer.
 local delta, floor, kind, ms, kept = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
-local framed = KEYS[6]
+local framed = KEYS[7]
 if kept ~= '' then
   local done = bytes_of('GET', KEYS[2])
   if done then return {1, done} end
@@ -33,7 +33,7 @@ end
 local stamp, exists, text, tail = nil, false, nil, nil
 if framed then
   local clean, version
-  stamp, clean = stamp_of(KEYS[6], ARGV[6])
+  stamp, clean = stamp_of(KEYS[7], ARGV[6])
   version, tail = live_version(KEYS[1], stamp, clean)
   if #undeclared > 0 then return ask() end
   if version then
@@ -66,10 +66,11 @@ if exists then kind, ms = 'K', '' end
 kind, ms = due(KEYS[4], mark_of(KEYS[5], stamp), kind, ms)
 local header = ''
 if framed then
-  local groups = not exists and waiting(KEYS[7]) or {}
+  local groups = not exists and waiting(KEYS[8]) or {}
   header = frame(ARGV[7], stamp, tail or write_groups(groups))
-  if #groups > 0 then redis.call('UNLINK', KEYS[7]) end
+  if #groups > 0 then redis.call('UNLINK', KEYS[8]) end
 end
 store(KEYS[1], header .. value, kind, ms, exists)
-if framed then redis.call('UNLINK', KEYS[8]) end
+if framed then redis.call('UNLINK', KEYS[9]) end
+note_for_load(KEYS[6], KEYS[1])
 return {1, value}

@@ -20,13 +20,5 @@ end
 local function may_fill(lease, name, stamp, history, version, count, clock, random)
   if not lease or lease.name ~= name or lease.stamp ~= stamp then return false end
   if lease.history ~= history or lease.version ~= (version or '') then return false end
-  local incarnation, flushes = clock_of(clock, random)
-  if incarnation ~= lease.incarnation then return false end
-  if flushes == lease.flushes then return true end
-  for place = 1, count do
-    local held = bytes_of('GETEX', declared[declared_names[place]])
-    if not held or #held ~= 24 then return false end
-    if struct.unpack('>I8', string.sub(held, 17)) > lease.flushes then return false end
-  end
-  return true
+  return unflushed(count, lease.incarnation, lease.flushes, clock, random)
 end

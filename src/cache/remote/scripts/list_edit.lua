@@ -1,13 +1,13 @@
 -- Changes a list in one atomic step, once per operation. See src/cache/list.rs for what a list looks like.
--- KEYS  entry, operation, deadline, deadlines of the cache, and in framed caches: stamp, what waits for the entry,
---       lease, stamps of groups...
+-- KEYS  entry, operation, deadline, deadlines of the cache, notes for a load, and in framed caches: stamp, what waits
+--       for the entry, lease, stamps of groups...
 -- ARGV  expiry kind and ms if it is created, ms for which the operation is remembered or '', random, header before the
 --       stamp, most bytes, most members, how many members go and how many come, those that go, those that come, declared
 --       groups
 -- Answers {1, version, list, 1 if anything was changed now}, or {0, 'N'} if the entry is not a list, or {0, 'L'} if
 -- that has or would have too much; or asks.
 local kind, ms, kept, most = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[7])
-local framed = KEYS[5]
+local framed = KEYS[6]
 if kept ~= '' then
   local done = bytes_of('GET', KEYS[2])
   if done then
@@ -44,7 +44,7 @@ end
 local stamp, version, bytes, tail = nil, nil, nil, nil
 if framed then
   local clean
-  stamp, clean = stamp_of(KEYS[5], ARGV[4])
+  stamp, clean = stamp_of(KEYS[6], ARGV[4])
   version, tail = live_version(KEYS[1], stamp, clean)
   if #undeclared > 0 then return ask() end
   if version then
@@ -94,12 +94,13 @@ if not same then
   kind, ms = due(KEYS[3], mark_of(KEYS[4], stamp), kind, ms)
   local header = ''
   if framed then
-    local groups = not version and waiting(KEYS[6]) or {}
+    local groups = not version and waiting(KEYS[7]) or {}
     header = frame(ARGV[5], stamp, tail or write_groups(groups))
-    if #groups > 0 then redis.call('UNLINK', KEYS[6]) end
+    if #groups > 0 then redis.call('UNLINK', KEYS[7]) end
   end
   store(KEYS[1], header .. bytes, kind, ms, version)
-  if framed then redis.call('UNLINK', KEYS[7]) end
+  if framed then redis.call('UNLINK', KEYS[8]) end
+  note_for_load(KEYS[5], KEYS[1])
   version = framed and string.sub(ARGV[5], 9, 24) or digest(bytes)
 end
 if kept ~= '' then

@@ -1,5 +1,6 @@
 -- Writes an entry of a framed cache, and makes it a member of groups, in one atomic step.
--- KEYS  entry, stamp, what waits for the entry, flush clock, deadline, deadlines of the cache, lease, stamps of groups...
+-- KEYS  entry, stamp, what waits for the entry, flush clock, deadline, deadlines of the cache, lease, notes for a load,
+--       stamps of groups...
 -- ARGV  condition (N none, A absent, P present, V version), version, expiry kind, ms, random, header before the stamp,
 --       value, 'E' to answer with the existing entry, how many of the declared groups are joined, the name of the lease
 --       under which the value was loaded or '', history, declared groups
@@ -38,4 +39,5 @@ kind, ms = due(KEYS[5], mark_of(KEYS[6], stamp), kind, ms)
 store(KEYS[1], frame(ARGV[6], stamp, write_groups(groups)) .. ARGV[7], kind, ms, version)
 if waited then redis.call('UNLINK', KEYS[3]) end
 redis.call('UNLINK', KEYS[7])
+note_for_load(KEYS[8], KEYS[1])
 return {1}

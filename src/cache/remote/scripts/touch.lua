@@ -1,11 +1,11 @@
 -- Changes the expiry of a live entry; answers whether there was one.
--- KEYS  entry, deadline, deadlines of the cache, and in framed caches: stamp, stamps of groups...
+-- KEYS  entry, deadline, deadlines of the cache, notes for a load, and in framed caches: stamp, stamps of groups...
 -- ARGV  expiry kind, ms, random, declared groups
 local kind, ms = ARGV[1], ARGV[2]
 local stamp
-if KEYS[4] then
+if KEYS[5] then
   local clean, version
-  stamp, clean = stamp_of(KEYS[4], ARGV[3])
+  stamp, clean = stamp_of(KEYS[5], ARGV[3])
   version = live_version(KEYS[1], stamp, clean)
   if #undeclared > 0 then return ask() end
   if not version then return 0 end
@@ -20,4 +20,5 @@ elseif kind ~= 'K' and ms ~= '' then
 elseif kind ~= 'K' then
   redis.call('PERSIST', KEYS[1])
 end
+if kind ~= 'K' then note_for_load(KEYS[4], KEYS[1]) end
 return 1

@@ -1,11 +1,11 @@
 -- Reads how long an entry lives, and where there is none, its deadline; all at one moment. Changes nothing, so a stamp that
 -- was lost is not replaced: without it only foreign entries are alive, and no deadlines are.
--- KEYS  entry, deadline, deadlines of the cache, and in framed caches: stamp, stamps of groups...
+-- KEYS  entry, deadline, deadlines of the cache, notes for a load, and in framed caches: stamp, stamps of groups...
 -- ARGV  declared groups
 -- Answers {pttl of the live entry}, else {-2, deadline or nil, 1 if that has passed}; or asks.
-local framed, stamp, live = KEYS[4], nil, nil
+local framed, stamp, live = KEYS[5], nil, nil
 if framed then
-  local held = redis.call('GET', KEYS[4]) or ''
+  local held = redis.call('GET', KEYS[5]) or ''
   stamp = string.sub(held, 1, 16)
   live = live_version(KEYS[1], stamp, string.sub(held, 17, 17) ~= 's')
   if #undeclared > 0 then return ask() end

@@ -1,0 +1,272 @@
+//! Loads of the embedded store: the same rules as in Redis, under the one lock.
+//!
+//! Invariants: bounded by the caches that are being or were loaded, and by the notes of each load. A load needs no lease
+//! here: it ends with whoever holds it.
+
+use std::collections::{HashMap, HashSet};
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use crate::config::Encoding;
+use crate::model::{CacheId, Fault, GroupName, Key, Lineage};
+
+use super::super::load::{Begun, Bulk, Cursor, Load, Mode, Running, lost};
+use super::super::store::{Items, Put, too_many_groups};
+use super::groups::Flushed;
+use super::state::{Now, State, own_place};
+use super::{Embedded, now};
+
+/// Entries that others may write or remove while a load runs; one more ends it.
+const NOTES: usize = 100_000;
+
+/// What is known about the loads of each cache.
+#[derive(Debug, Default)]
+pub(super) struct Register {
+    running: HashMap<CacheId, Record>,
+    /// The last complete one.
+    complete: HashMap<CacheId, (u64, Mode)>,
+}
+
+#[derive(Debug)]
+struct Record {
+    id: Bytes,
+    /// Written or removed by others since it began.
+    edited: HashSet<Key>,
+    flushed: Flushed,
+}
+
+impl Register {
+    /// Somebody writes or removes an entry.
+    pub(super) fn note(&mut self, cache: &CacheId, key: &Key) {
+        if let Some(record) = self.running.get_mut(cache) {
+            record.edited.insert(key.clone().into_owned());
+            if record.edited.len() > NOTES {
+                self.running.remove(cache);
+            }
+        }
+    }
+
+    pub(super) fn flush(&mut self, cache: &CacheId, groups: &[GroupName]) {
+        if let Some(record) = self.running.get_mut(cache) {
+            record.flushed.add(groups);
+        }
+    }
+
+    /// The cache is cleared.
+    pub(super) fn clear(&mut self, cache: &CacheId) {
+        self.running.remove(cache);
+        self.complete.remove(cache);
+    }
+
+    fn begin(&mut self, cache: &CacheId, id: &Bytes, load: Load) -> Option<Begun> {
+        match self.running.get(cache) {
+            Some(record) if record.id == *id => return None,
+            Some(_) => return Some(Begun::Busy),
+            None => {}
+        }
+        if let Some((snapshot, mode)) = self.complete.get(cache)
+            && load.snapshot != 0
+        {
+            let covers = *mode == Mode::Replace || load.mode == Mode::IfOlder;
+            let same = *snapshot == load.snapshot && !load.again && covers;
+            if same || *snapshot > load.snapshot {
+                return Some(Begun::Loaded(*snapshot));
+            }
+        }
+        let record = Record {
+            id: id.clone(),
+            edited: HashSet::new(),
+            flushed: Flushed::default(),
+        };
+        self.running.insert(cache.clone(), record);
+        None
+    }
+
+    fn of(&self, cache: &CacheId, running: &Running) -> Result<&Record, Fault> {
+        let record = self.running.get(cache);
+        record
+            .filter(|record| record.id == running.id)
+            .ok_or_else(lost)
+    }
+
+    fn finish(&mut self, cache: &CacheId, running: &Running) -> Result<(), Fault> {
+        self.of(cache, running)?;
+        self.running.remove(cache);
+        let Load { snapshot, mode, .. } = running.load;
+        if snapshot == 0 {
+            self.complete.remove(cache);
+        } else {
+            self.complete.insert(cache.clone(), (snapshot, mode));
+        }
+        Ok(())
+    }
+}
+
+impl State {
+    /// Writes an entry of a load, unless there is one that may be newer; tells whether it did.
+    fn put_loaded(
+        &mut self,
+        cache: &CacheId,
+        mut put: Put,
+        load: Load,
+        random: u64,
+        now: Now,
+    ) -> Result<bool, Fault> {
+        self.remember(cache);
+        let current = self.live(cache, &put.key, now);
+        if load.mode == Mode::IfOlder
+            && let Some(entry) = &current
+        {
+            let older = match self.rules.policy(&cache.name).encoding {
+                Encoding::Framed => entry.loaded.is_some_and(|of| of <= load.snapshot),
+                Encoding::Raw => entry.value == put.value,
+            };
+            if !older {
+                return Ok(false);
+            }
+        }
+        // Nobody but whoever adds to its groups has changed it since the load began.
+        let before = current.map(|entry| entry.groups).unwrap_or_default();
+        put.groups = before.with(&put.groups).map_err(|_| too_many_groups())?;
+        let place = own_place(cache, &put.key);
+        self.store(cache, put, None, random, now)?;
+        if let Some(mut entry) = self.entries.get(&place).cloned() {
+            entry.loaded = Some(load.snapshot);
+            self.entries.insert(place, entry);
+        }
+        Ok(true)
+    }
+
+    fn keys(&self, cache: &CacheId) -> Vec<Key> {
+        let ours = self
+            .entries
+            .iter()
+            .filter(|(place, _)| place.cache == *cache);
+        ours.map(|(place, _)| place.key.clone()).collect()
+    }
+
+    fn load(
+        &mut self,
+        cache: &CacheId,
+        running: &Running,
+        put: &Put,
+        now: Now,
+    ) -> Result<bool, Fault> {
+        let record = self.loads.of(cache, running)?;
+        if record.edited.contains(&put.key) || record.flushed.any(&put.groups) {
+            return Ok(false);
+        }
+        self.put_loaded(cache, put.clone(), running.load, rand::random(), now)
+    }
+
+    fn remove_other(
+        &mut self,
+        cache: &CacheId,
+        running: &Running,
+        key: &Key,
+        now: Now,
+    ) -> Result<bool, Fault> {
+        let edited = self.loads.of(cache, running)?.edited.contains(key);
+        Ok(!edited && self.remove(cache, key, now))
+    }
+}
+
+impl Embedded {
+    fn lineage(&self) -> Lineage {
+        self.lineage
+    }
+
+    fn tell(&self, cache: &CacheId, changed: Vec<Key>) {
+        if !changed.is_empty() {
+            self.hub.invalidated(cache.clone(), changed);
+        }
+    }
+}
+
+impl Bulk for Embedded {
+    async fn begin_load(
+        &self,
+        cache: &CacheId,
+        id: Bytes,
+        load: Load,
+        _: Option<Instant>,
+    ) -> Result<Begun, Fault> {
+        let begun = self.state.lock().loads.begin(cache, &id, load);
+        let lineage = self.lineage();
+        Ok(begun.unwrap_or(Begun::Running(Running { id, load, lineage })))
+    }
+
+    async fn load(
+        &self,
+        cache: &CacheId,
+        running: &Running,
+        puts: &[Put],
+        _: Option<Instant>,
+    ) -> Result<Items<bool>, Fault> {
+        let mut changed = Vec::new();
+        let answer: Items<bool> = {
+            let mut state = self.state.lock();
+            let now = now();
+            let mut one = |put: &Put| {
+                let stored = state.load(cache, running, put, now)?;
+                if stored {
+                    changed.push(put.key.clone());
+                }
+                Ok(stored)
+            };
+            puts.iter().map(&mut one).collect()
+        };
+        self.tell(cache, changed);
+        Ok(answer)
+    }
+
+    async fn renew_load(&self, cache: &CacheId, running: &Running) -> Result<(), Fault> {
+        self.state.lock().loads.of(cache, running).map(|_| ())
+    }
+
+    async fn remove_others(
+        &self,
+        cache: &CacheId,
+        running: &Running,
+        keys: &[Key],
+        _: Option<Instant>,
+    ) -> Result<Vec<bool>, Fault> {
+        let removed: Result<Vec<bool>, Fault> = {
+            let mut state = self.state.lock();
+            let now = now();
+            let one = |key| state.remove_other(cache, running, key, now);
+            keys.iter().map(one).collect()
+        };
+        let removed = removed?;
+        let gone = keys.iter().zip(&removed).filter(|(_, removed)| **removed);
+        self.tell(cache, gone.map(|(key, _)| key.clone()).collect());
+        Ok(removed)
+    }
+
+    async fn finish_load(
+        &self,
+        cache: &CacheId,
+        running: &Running,
+        _: Option<Instant>,
+    ) -> Result<(), Fault> {
+        self.state.lock().loads.finish(cache, running)
+    }
+
+    fn abandon_load(&self, cache: &CacheId, running: &Running) {
+        let mut state = self.state.lock();
+        if state.loads.of(cache, running).is_ok() {
+            state.loads.running.remove(cache);
+        }
+    }
+
+    /// All at once: what is in this memory can be listed in it.
+    async fn keys(
+        &self,
+        cache: &CacheId,
+        _: Option<Cursor>,
+        _: Option<Instant>,
+    ) -> Result<(Vec<Key>, Option<Cursor>), Fault> {
+        Ok((self.state.lock().keys(cache), None))
+    }
+}
