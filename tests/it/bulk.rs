@@ -3,6 +3,7 @@
 //!
 //! Not here: what one stream alone answers (`tests/behaviour/bulk_loading.json`).
 
+mod edits;
 mod loader;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

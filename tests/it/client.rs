@@ -4,6 +4,7 @@
 
 pub(crate) mod callers;
 mod groups;
+mod lists;
 mod sessions;
 pub(crate) mod timed;
 

@@ -67,9 +67,14 @@ impl Loader {
     }
 
     pub(crate) fn send(&mut self, key: &str, value: impl Into<bytes::Bytes>) {
+        self.send_in(key, value, &[]);
+    }
+
+    pub(crate) fn send_in(&mut self, key: &str, value: impl Into<bytes::Bytes>, groups: &[&str]) {
         let item = Item {
             key: key.to_owned().into(),
             content: Some(Content::Value(value.into())),
+            groups: groups.iter().map(|group| (*group).to_owned()).collect(),
             ..Item::default()
         };
         self.sent += 1;
