@@ -5,6 +5,7 @@
 
 mod edits;
 mod loader;
+mod random;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
