@@ -84,8 +84,8 @@ impl Run {
         let modes = [Mode::Replace, Mode::IfOlder];
         let mode = *modes.choose(&mut self.random).expect("a mode");
         let asked = Begin {
-            again: self.random.random_bool(0.5),
-            ..begin(cache, mode, self.random.random_range(0..6))
+            again: self.random.random_bool(0.8),
+            ..begin(cache, mode, self.random.random_range(0..3))
         };
         let mut loaders = [real, model].map(|of| Loader::start(of.api(), asked.clone()));
         match loaders.each_mut().map(Loader::answer) {
