@@ -27,7 +27,8 @@ use crate::model::{Address, Consistency, Evidence, Fault, Hit, Lease, Lookup};
 use super::path::Cache;
 use super::store::{Granting, LeaseRequest, Store, Write};
 
-/// So long before the deadline of a call its wait ends, so that the caller learns that there was nothing.
+/// So long before the deadline of a call its wait ends, so that the caller learns that there was nothing; of a call that
+/// has less than twice that, half of what it has.
 const MARGIN: Duration = Duration::from_millis(20);
 
 /// How long a caller that has an entry in hand is kept to learn whether it is to refresh it. A lease that is given after
@@ -229,11 +230,12 @@ impl<S: Store> Cache<S> {
 
 /// Until when a caller waits that waits so long at most.
 fn until(call: Call, longest: Duration) -> Instant {
-    let longest = Instant::now() + longest;
-    match call.deadline() {
-        Some(deadline) => longest.min(deadline.checked_sub(MARGIN).unwrap_or(deadline)),
-        None => longest,
-    }
+    let now = Instant::now();
+    let left = call.deadline().map_or(longest, |deadline| {
+        let left = deadline.saturating_duration_since(now);
+        longest.min(left - MARGIN.min(left / 2))
+    });
+    now + left
 }
 
 fn request(
@@ -261,5 +263,7 @@ mod tests {
         assert_eq!(until(call(None), second), now + second);
         assert_eq!(until(call(Some(5)), second), now + second);
         assert_eq!(until(call(Some(1)), second * 5), now + second - MARGIN);
+        let hasty = Call::until(Some(now + MARGIN / 2));
+        assert_eq!(until(hasty, second), now + MARGIN / 4);
     }
 }
