@@ -15,7 +15,7 @@ use vedetta::proto::v1::cache_client::CacheClient;
 use vedetta::proto::v1::get_or_lease_response::Result as Answered;
 use vedetta::proto::v1::put_response::Result as Stored;
 
-use super::{HOLD, put, seconds, wish};
+use super::{CACHE, HOLD, put, seconds, wish};
 use crate::client::callers;
 use crate::support::{Redis, RedisOptions, Vedetta, wait};
 
@@ -95,6 +95,30 @@ fn a_lease_that_reaches_nobody_is_given_back() {
     );
     redis.cli(&["CLIENT", "UNPAUSE"]);
     lease(&vedetta, "k");
+}
+
+#[test]
+fn a_clear_wakes_who_waits_for_a_lease_that_it_ends() {
+    let redis = Redis::start(&RedisOptions::default());
+    let (holder, other) = (pod(&redis, &[]), pod(&redis, &[]));
+    let old = lease(&holder, "k");
+    let waiting = call(other.api(), Request::new(patient("k", LONG)));
+    asked(&other, 1);
+    let clear = v1::ClearRequest {
+        cache: CACHE.to_owned(),
+        ..v1::ClearRequest::default()
+    };
+    let cleared = callers::call(holder.api(), move |channel, callers| {
+        callers.spawn(async move {
+            CacheClient::new(channel).clear(clear).await.expect("clear");
+        });
+    });
+    cleared.join().expect("the caller");
+    let next = waiting.join().expect("the caller");
+    assert!(
+        matches!(&next, Ok(Answered::Lease(next)) if *next != old),
+        "{next:?}"
+    );
 }
 
 /// A Redis that stands still is no reason to wait for longer than was asked for.
