@@ -15,7 +15,7 @@ use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use parking_lot::Mutex;
 use tokio::runtime::{Builder, Runtime};
-use vedetta::cache::{Cache, Call, Embedded, Put};
+use vedetta::cache::{Cache, CacheBounds, Call, Embedded, Put};
 use vedetta::clock;
 use vedetta::config::CacheRules;
 use vedetta::invalidation::{Hub, HubLimits, Metrics};
@@ -27,6 +27,10 @@ use vedetta::near::{Begin, Capacity, Found, Majority, Near, ReadBack, Want};
 
 const ENTRIES: usize = 10_000;
 const CAPACITY: u64 = 1 << 30;
+const BOUNDS: CacheBounds = CacheBounds {
+    budget: CAPACITY,
+    waiting: 1,
+};
 const SIZES: [usize; 3] = [100, 1024, 16 * 1024];
 
 fn addresses() -> Vec<Address> {
@@ -99,7 +103,7 @@ fn get_and_put(criterion: &mut Criterion) {
         let value = Bytes::from(vec![0x5A; size]);
         let rules = CacheRules::default();
         let store = Embedded::new(CAPACITY, rules.clone(), (hub(), Arc::default()));
-        let cache = Cache::new(store, rules, CAPACITY, Arc::default());
+        let cache = Cache::new(store, rules, BOUNDS, Arc::default());
         let floor = Mutex::new(HashMap::new());
         for address in &addresses {
             let stored = cache.put(Call::until(None), &address.cache, put(&address.key, &value));

@@ -184,12 +184,9 @@ async fn embedded(
     let bell = Arc::new(Bell::default());
     let (rules, heard) = (config.caches.clone(), (hub.clone(), bell.clone()));
     let store = registry.register(|| Embedded::new(capacity, rules, heard));
-    let cache = Arc::new(Cache::new(
-        store,
-        config.caches.clone(),
-        config.limits.batch_bytes,
-        bell.clone(),
-    ));
+    let (rules, bounds) = (config.caches.clone(), (&config.limits).into());
+    let cache = registry.register(|| Cache::new(store, rules, bounds, bell.clone()));
+    let cache = Arc::new(cache);
     let swept = cache.clone();
     floors.links.spawn("embedded sweep", async move {
         loop {
@@ -240,12 +237,9 @@ async fn remote(
     let hub = hub(config, registry, floors);
     let links = links(redis, sentinel, config, registry, floors, hub.clone())?;
     show_figures(links.store.clone(), registry, floors);
-    let cache = Arc::new(Cache::new(
-        links.store,
-        config.caches.clone(),
-        config.limits.batch_bytes,
-        links.bell,
-    ));
+    let (rules, bounds) = (config.caches.clone(), (&config.limits).into());
+    let cache = registry.register(|| Cache::new(links.store, rules, bounds, links.bell));
+    let cache = Arc::new(cache);
     let sessions = kept(links.sessions, config);
     let coherence = links.coherence;
     let show: grpc::ShowNear = Arc::new(move || {

@@ -5,29 +5,28 @@
 //! what it would store may have been read before that. Whoever waits is woken by the end of the lease, after the near
 //! cache was told of the new entry.
 //!
-//! Invariants: of the callers in this process that wait for one entry, one asks the store at a time; nobody waits longer
-//! than it asked for; a caller that has a live entry in hand never waits for a lease to refresh it.
+//! Invariants: of the callers in this process that wait for one entry, one asks the store at a time; nobody who has
+//! begun to wait waits longer than it asked for; those who wait are so few that the one who fills finds room; a caller
+//! that has a live entry in hand never waits for a lease to refresh it.
 //!
-//! Not here: what a lease is bound to (the stores); loading, which is the caller's.
+//! Not here: who is woken, and when (`waiting`); what a lease is bound to (the stores); loading, which is the caller's.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Weak};
+mod waiting;
+
 use std::time::Duration;
 
-use bytes::Bytes;
-use parking_lot::Mutex;
-use quick_cache::sync::Cache as Recent;
-use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::call::Call;
-use crate::invalidation::Bell;
 use crate::model::{Address, Consistency, Evidence, Fault, Hit, Lease, Lookup};
 
 use super::path::Cache;
 use super::store::{Granting, LeaseRequest, Store, Write};
+pub(super) use waiting::Waiting;
+use waiting::{Next, Wait};
 
-/// So long before the deadline of a call its wait ends, so that the caller learns that there was nothing.
+/// So long before the deadline of a call its wait ends, so that the caller learns that there was nothing; of a call that
+/// has less than twice that, half of what it has.
 const MARGIN: Duration = Duration::from_millis(20);
 
 /// How long a caller that has an entry in hand is kept to learn whether it is to refresh it. A lease that is given after
@@ -36,9 +35,6 @@ const ASKED_WITHIN: Duration = Duration::from_millis(500);
 
 /// An entry that somebody else refreshes is asked about that often at most.
 const QUIET: Duration = Duration::from_secs(1);
-
-/// The most entries of which is remembered when they were asked about.
-const REMEMBERED: usize = 4096;
 
 /// What a caller wants who can fill an entry.
 #[derive(Debug, Clone, Copy)]
@@ -64,66 +60,6 @@ pub enum Filling {
     Miss(Evidence),
 }
 
-/// Who waits in this process.
-#[derive(Debug)]
-pub(super) struct Waiting {
-    bell: Arc<Bell>,
-    turns: Mutex<HashMap<Bytes, Weak<Turn>>>,
-    /// Until when nobody asks about refreshing an entry.
-    quiet: Recent<Bytes, Instant>,
-}
-
-/// The callers that wait for one lease.
-#[derive(Debug)]
-struct Turn {
-    bell: Arc<Bell>,
-    key: Bytes,
-    /// For the one that asks.
-    rope: Arc<Notify>,
-    asking: tokio::sync::Mutex<()>,
-    /// For the others.
-    news: Notify,
-}
-
-impl Waiting {
-    pub(super) fn new(bell: Arc<Bell>) -> Self {
-        Self {
-            bell,
-            turns: Mutex::default(),
-            quiet: Recent::new(REMEMBERED),
-        }
-    }
-
-    fn turn(&self, key: Bytes) -> Arc<Turn> {
-        let mut turns = self.turns.lock();
-        if let Some(turn) = turns.get(&key).and_then(Weak::upgrade) {
-            return turn;
-        }
-        turns.retain(|_, turn| turn.strong_count() > 0);
-        let turn = Arc::new(Turn {
-            bell: self.bell.clone(),
-            rope: self.bell.hang(key.clone()),
-            key: key.clone(),
-            asking: tokio::sync::Mutex::default(),
-            news: Notify::new(),
-        });
-        turns.insert(key, Arc::downgrade(&turn));
-        turn
-    }
-
-    fn is_quiet(&self, key: &Bytes) -> bool {
-        self.quiet
-            .get(key)
-            .is_some_and(|until| Instant::now() < until)
-    }
-}
-
-impl Drop for Turn {
-    fn drop(&mut self) {
-        self.bell.take_down(&self.key, &self.rope);
-    }
-}
-
 impl<S: Store> Cache<S> {
     /// Reads an entry; where there is none, one caller in the whole fleet gets a lease to fill it with.
     ///
@@ -137,7 +73,10 @@ impl<S: Store> Cache<S> {
     ) -> Result<Filling, Fault> {
         match self.get(call, at, wish.consistency).await? {
             Lookup::Hit(hit) => Ok(self.refreshed(call, at, wish, hit).await),
-            Lookup::Miss(_) => call.read(self.wait_or_fill(call, at, wish)).await,
+            Lookup::Miss(evidence) => {
+                let filling = self.wait_or_fill(call, at, wish, evidence);
+                call.read(filling).await
+            }
         }
     }
 
@@ -179,61 +118,75 @@ impl<S: Store> Cache<S> {
             Ok(Ok(Granting::Held(left))) => left.min(QUIET),
             Ok(Ok(Granting::Alive) | Err(_)) | Err(_) => QUIET,
         };
-        self.waiting.quiet.insert(key, now + quiet);
+        self.waiting.keep_quiet(key, now + quiet);
         Filling::Hit(hit, None)
     }
 
-    async fn wait_or_fill(&self, call: Call, at: &Address, wish: &Wish) -> Result<Filling, Fault> {
-        let until = until(call, wish.max_wait);
-        let turn = self.waiting.turn(self.store.lease_key(&at.cache, &at.key));
+    /// `evidence` is of the miss that was seen last.
+    async fn wait_or_fill(
+        &self,
+        call: Call,
+        at: &Address,
+        wish: &Wish,
+        mut evidence: Evidence,
+    ) -> Result<Filling, Fault> {
+        let key = self.store.lease_key(&at.cache, &at.key);
+        let turn = self.waiting.turn(key);
+        let mut wait = Wait::new(&self.waiting, &turn, until(call, wish.max_wait));
         let mut consistency = wish.consistency;
         loop {
             // Before the look, so that no news is missed.
-            let news = turn.news.notified();
-            tokio::pin!(news);
+            let mut news = std::pin::pin!(turn.news());
             news.as_mut().enable();
-            let evidence = match self.get(call, at, consistency).await? {
-                Lookup::Hit(hit) => return Ok(Filling::Hit(hit, None)),
-                Lookup::Miss(evidence) => evidence,
-            };
+            match in_time(wait.limit(), self.get(call, at, consistency)).await? {
+                Some(Lookup::Hit(hit)) => return Ok(Filling::Hit(hit, None)),
+                Some(Lookup::Miss(seen)) => evidence = seen,
+                None => return Ok(Filling::Miss(evidence)),
+            }
             let looked = std::mem::replace(&mut consistency, wish.consistency);
-            let asking = tokio::select! {
-                biased;
-                asking = turn.asking.lock() => asking,
-                () = news => continue,
-                () = tokio::time::sleep_until(until) => return Ok(Filling::Miss(evidence)),
+            let asking = match wait.for_turn(news).await {
+                Next::Ask(asking) => asking,
+                Next::Look => continue,
+                Next::Over => return Ok(Filling::Miss(evidence)),
             };
             let request = request(wish, None, call.deadline());
-            let granting = self.store.lease(&at.cache, &at.key, &request).await?;
-            let now = Instant::now();
-            let late = now >= until;
-            match granting {
-                Granting::Granted => return Ok(Filling::Lease(request.lease)),
-                Granting::Held(_) if late => return Ok(Filling::Miss(evidence)),
+            let asked = self.store.lease(&at.cache, &at.key, &request);
+            match in_time(wait.limit(), asked).await? {
+                Some(Granting::Granted) => return Ok(Filling::Lease(request.lease)),
                 // It comes and goes.
-                Granting::Alive if late && looked == Consistency::Master => {
+                Some(Granting::Alive) if wait.is_over() && looked == Consistency::Master => {
                     return Ok(Filling::Miss(evidence));
                 }
                 // What was just read is not.
-                Granting::Alive => consistency = Consistency::Master,
-                Granting::Held(left) => {
-                    let gone = turn.rope.notified();
-                    let _ = tokio::time::timeout_at(until.min(now + left), gone).await;
-                }
+                Some(Granting::Alive) => consistency = Consistency::Master,
+                Some(Granting::Held(left)) if wait.for_end(left).await => {}
+                Some(Granting::Held(_)) | None => return Ok(Filling::Miss(evidence)),
             }
             drop(asking);
-            turn.news.notify_waiters();
+            turn.tell();
         }
+    }
+}
+
+/// What comes before `limit`; `None` if that is nothing.
+async fn in_time<T>(
+    limit: Option<Instant>,
+    work: impl Future<Output = Result<T, Fault>> + Send,
+) -> Result<Option<T>, Fault> {
+    match limit {
+        None => work.await.map(Some),
+        Some(limit) => tokio::time::timeout_at(limit, work).await.ok().transpose(),
     }
 }
 
 /// Until when a caller waits that waits so long at most.
 fn until(call: Call, longest: Duration) -> Instant {
-    let longest = Instant::now() + longest;
-    match call.deadline() {
-        Some(deadline) => longest.min(deadline.checked_sub(MARGIN).unwrap_or(deadline)),
-        None => longest,
-    }
+    let now = Instant::now();
+    let left = call.deadline().map_or(longest, |deadline| {
+        let left = deadline.saturating_duration_since(now);
+        longest.min(left - MARGIN.min(left / 2))
+    });
+    now + left
 }
 
 fn request(
@@ -261,5 +214,7 @@ mod tests {
         assert_eq!(until(call(None), second), now + second);
         assert_eq!(until(call(Some(5)), second), now + second);
         assert_eq!(until(call(Some(1)), second * 5), now + second - MARGIN);
+        let hasty = Call::until(Some(now + MARGIN / 2));
+        assert_eq!(until(hasty, second), now + MARGIN / 4);
     }
 }

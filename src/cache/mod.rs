@@ -24,7 +24,7 @@ pub use embedded::{Embedded, Figures, SWEEP_INTERVAL};
 pub use lease::{Filling, Wish};
 pub use list::{MOST_MEMBERS, encode as encode_list};
 pub use load::{Load, LoadFigures, Loaded, Loading, Loads, Mode, Start};
-pub use path::Cache;
+pub use path::{Cache, CacheBounds};
 pub use remote::{Canary, ClearsAgain, Coherence, Flight, Journal, Remote, Writing, canary_key};
 pub use store::{
     Edited, Granting, IfAbsent, Increment, Items, LeaseRequest, ListEdit, Put, Read, Store, Write,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::call::Call;
-use crate::config::{CachePolicy, CacheRules};
+use crate::config::{CachePolicy, CacheRules, Limits};
 use crate::invalidation::Bell;
 use crate::model::{
     Address, CacheId, Cause, Consistency, Expiry, Fault, GroupName, Groups, Key, Lookup,
@@ -19,6 +19,25 @@ use super::store::{
     Edited, IfAbsent, Increment, Items, ListEdit, Put, Read, Store, Write, Written,
 };
 
+/// How much at once.
+#[derive(Debug, Clone, Copy)]
+pub struct CacheBounds {
+    /// The most that the values of one answer may hold, in bytes.
+    pub budget: u64,
+    /// The most calls that wait for leases.
+    pub waiting: usize,
+}
+
+impl From<&Limits> for CacheBounds {
+    fn from(limits: &Limits) -> Self {
+        Self {
+            budget: limits.batch_bytes,
+            // The others are for those who fill.
+            waiting: limits.inflight_calls / 2,
+        }
+    }
+}
+
 /// The cache as the API offers it, over some store.
 #[derive(Debug)]
 pub struct Cache<S> {
@@ -29,14 +48,13 @@ pub struct Cache<S> {
 }
 
 impl<S: Store> Cache<S> {
-    /// Over this store, with these rules about caches; the values of one answer have at most `budget` bytes. The bell
-    /// is rung when a lease has gone.
-    pub fn new(store: S, rules: CacheRules, budget: u64, bell: Arc<Bell>) -> Self {
+    /// Over this store, with these rules about caches. The bell is rung when a lease has gone.
+    pub fn new(store: S, rules: CacheRules, bounds: CacheBounds, bell: Arc<Bell>) -> Self {
         Self {
             store,
             rules,
-            budget,
-            waiting: Waiting::new(bell),
+            budget: bounds.budget,
+            waiting: Waiting::new(bell, bounds.waiting),
         }
     }
 

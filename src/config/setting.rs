@@ -219,7 +219,7 @@ const SETTINGS: &[Setting] = &[
     setting(Kind::Size, "limits.batch_bytes", "VEDETTA_LIMITS_BATCH_BYTES", "32MiB",
         "Most payload in one batch, 1B to 1GiB and at least limits.value"),
     setting(Kind::Integer, "limits.inflight_calls", "VEDETTA_LIMITS_INFLIGHT_CALLS", "4096",
-        "Most calls being served at once, 1 to 1000000"),
+        "Most calls being served at once, of which half may wait for leases, 1 to 1000000"),
     setting(Kind::Integer, "limits.subscribers", "VEDETTA_LIMITS_SUBSCRIBERS", "1024",
         "Most streams of Watch, and as many of Subscribe, 1 to 100000"),
     setting(Kind::Integer, "limits.replay_events", "VEDETTA_LIMITS_REPLAY_EVENTS", "65536",

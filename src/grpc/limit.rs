@@ -40,6 +40,11 @@ impl Inflight {
         }
     }
 
+    /// The bound.
+    pub(super) fn most(&self) -> usize {
+        self.limit
+    }
+
     /// From now on calls are refused, because the process stops.
     pub(super) fn close(&self) {
         self.closed.store(true, Ordering::Relaxed);

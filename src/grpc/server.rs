@@ -48,7 +48,8 @@ use super::socket::Socket;
 use super::status_service::StatusService;
 use super::watch::WatchService;
 
-/// Calls at a time on one connection. The bound on all of them is `limits.inflight_calls`.
+/// Calls at a time on one connection; more where `limits.inflight_calls` is, so that those who wait for leases, which are
+/// half of that at most, leave room for the one who fills.
 const STREAMS: u32 = 1024;
 
 /// Connections at a time on one listener. One client needs one or two; each costs some tens of KiB.
@@ -246,6 +247,7 @@ fn connection<IO>(stream: IO, routes: Routes, inflight: Inflight) -> Connection<
 where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let streams = u32::try_from(inflight.most()).map_or(u32::MAX, |most| most.max(STREAMS));
     let admission = Admission {
         inner: routes,
         inflight,
@@ -255,7 +257,7 @@ where
         .boxed_clone();
     http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
-        .max_concurrent_streams(STREAMS)
+        .max_concurrent_streams(streams)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .keep_alive_interval(KEEPALIVE_INTERVAL)

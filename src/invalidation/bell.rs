@@ -14,6 +14,9 @@ use tokio::sync::Notify;
 
 use super::listener::Listener;
 
+/// How the keys of leases begin, which end with a clear of their cache (`cache::layout`).
+const LEASES: &[u8] = b"vedetta:lease:";
+
 /// Who is woken, by key.
 #[derive(Debug, Default)]
 pub struct Bell {
@@ -44,6 +47,17 @@ impl Listener for Bell {
         }
     }
 
+    fn cleared(&self, cache: &[u8]) {
+        let of_cache = |key: &Bytes| {
+            let key = key.strip_prefix(LEASES);
+            let key = key.and_then(|name| name.strip_prefix(cache));
+            key.is_some_and(|key| key.starts_with(b":"))
+        };
+        for (_, rope) in self.ropes.lock().iter().filter(|(key, _)| of_cache(key)) {
+            rope.notify_one();
+        }
+    }
+
     fn unsettled(&self) {
         for rope in self.ropes.lock().values() {
             rope.notify_one();
@@ -68,6 +82,19 @@ mod tests {
         assert!(rope.notified().now_or_never().is_some());
         bell.unsettled();
         assert!(rope.notified().now_or_never().is_some());
+    }
+
+    #[test]
+    fn a_clear_is_for_the_leases_of_that_cache() {
+        let bell = Bell::default();
+        let rung = |key: &'static str| {
+            let rope = bell.hang(key.into());
+            bell.cleared(b":t:pages");
+            rope.notified().now_or_never().is_some()
+        };
+        assert!(rung("vedetta:lease::t:pages:k"));
+        assert!(!rung("vedetta:lease::t:pages2:k"));
+        assert!(!rung("vedetta:log::t:pages:k"));
     }
 
     #[test]

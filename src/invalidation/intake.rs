@@ -65,7 +65,7 @@ impl<F: Clone> Intake<F> {
         }
     }
 
-    /// Keys that begin so are told to that listener, and to nobody else.
+    /// Keys that begin so are told to that listener, and to nobody else; and to it all clears.
     pub fn listening(mut self, prefixes: Vec<&'static [u8]>, listener: Arc<dyn Listener>) -> Self {
         self.listener = Some((prefixes, listener));
         self
@@ -144,7 +144,13 @@ impl<F: Clone> Intake<F> {
                 listener.changed(key);
                 continue;
             }
-            match self.near.invalidate(key) {
+            let stamped = self.near.invalidate(key);
+            if let Some(cache) = key.strip_prefix(STAMPS[0])
+                && let Some((_, listener)) = &self.listener
+            {
+                listener.cleared(cache);
+            }
+            match stamped {
                 Some(Stamped::Cache(cache)) => {
                     self.hub.record(Event::Cleared(cache));
                     continue;

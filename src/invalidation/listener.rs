@@ -10,6 +10,9 @@ pub trait Listener: Debug + Send + Sync + 'static {
     /// This key changed.
     fn changed(&self, key: &[u8]);
 
+    /// The cache whose keys are named so was cleared, and with it whatever is bound to its stamp.
+    fn cleared(&self, cache: &[u8]);
+
     /// Any key may have changed, and changes may have been missed: a session began or ended, or everything was flushed.
     fn unsettled(&self);
 }

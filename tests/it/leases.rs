@@ -1,7 +1,9 @@
 //! Leases between several pods: a cold key is loaded once, whoever waits is woken by the one who loads it, and nobody
 //! waits for one who has died.
 //!
-//! Not here: what ends a lease (`tests/behaviour/leases.json`).
+//! Not here: what ends a lease (`tests/behaviour/leases.json`); waits that must not be in vain (`waiting`).
+
+mod waiting;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -161,13 +163,18 @@ fn while_a_loader_fails_the_old_page_is_served_until_it_ends() {
                     must_be: Some(v1::condition::MustBe::Absent(v1::condition::Absent {})),
                 });
                 client.put(page).await.expect("stored");
+                let mut held = true;
                 loop {
                     let mut wish = wish("failing", HOLD);
                     wish.refresh_within = seconds(life * 2);
                     let answer = client.get_or_lease(wish).await.expect("an answer");
                     let answer = answer.into_inner();
                     match answer.result {
-                        Some(Answered::Hit(_)) => served.fetch_add(1, Ordering::Relaxed),
+                        Some(Answered::Hit(_)) => {
+                            // Only with the page a lease ends before it is given back.
+                            assert!(held, "pod {pod}");
+                            served.fetch_add(1, Ordering::Relaxed)
+                        }
                         // It has ended, and this pod is the one that would have to load it.
                         Some(Answered::Lease(lease)) => {
                             release(&mut client, lease).await;
@@ -177,7 +184,7 @@ fn while_a_loader_fails_the_old_page_is_served_until_it_ends() {
                     };
                     if !answer.refresh.is_empty() {
                         failed.fetch_add(1, Ordering::Relaxed);
-                        assert!(release(&mut client, answer.refresh).await);
+                        held = release(&mut client, answer.refresh).await;
                     }
                 }
             });

@@ -14,7 +14,7 @@ use futures_util::FutureExt;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use vedetta::cache::{
-    Cache, Call, Canary, Coherence, Flight, Journal, Put, Remote, Writing, canary_key,
+    Cache, CacheBounds, Call, Canary, Coherence, Flight, Journal, Put, Remote, Writing, canary_key,
 };
 use vedetta::clock;
 use vedetta::config::{
@@ -58,7 +58,10 @@ const DEADLINE: Duration = Duration::from_secs(3);
 const SERVING_WITHIN: Duration = Duration::from_secs(20);
 const SETTLED_WITHIN: Duration = Duration::from_secs(30);
 const CAPACITY: u64 = 64 << 20;
-const BATCH_BYTES: u64 = 16 << 20;
+const BOUNDS_OF_CACHE: CacheBounds = CacheBounds {
+    budget: 16 << 20,
+    waiting: 64,
+};
 const SLOTS: usize = 4096;
 
 /// Where the entries are.
@@ -130,7 +133,7 @@ impl Sidecar {
         let watcher = Canary::new(&store, canary, &settings, intake.canary());
         tasks.spawn("canary", watcher.run());
         let sidecar = Arc::new(Self {
-            cache: Cache::new(store, cache_rules(), BATCH_BYTES, Arc::default()),
+            cache: Cache::new(store, cache_rules(), BOUNDS_OF_CACHE, Arc::default()),
             near,
             hub,
             registry,

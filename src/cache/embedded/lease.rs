@@ -71,9 +71,21 @@ impl Leases {
         }
     }
 
-    /// Whether a Put under that lease may be done; one that may not ends its lease.
+    /// Ends that lease, if it is the one on the entry: it is of no use to its owner any more.
+    pub(super) fn end_of(&mut self, (cache, key): (&CacheId, &Key), lease: &Lease) {
+        let place = (cache.clone(), key.clone());
+        if self
+            .held
+            .get(&place)
+            .is_some_and(|held| held.lease == *lease)
+        {
+            self.end(cache, key);
+        }
+    }
+
+    /// Whether a Put under that lease may be done.
     pub(super) fn may_fill(
-        &mut self,
+        &self,
         (cache, key): (&CacheId, &Key),
         lease: &Lease,
         version: Option<&Version>,
@@ -81,14 +93,9 @@ impl Leases {
         now: Now,
     ) -> bool {
         let place = (cache.clone(), key.clone());
-        let Some(held) = self.held.get(&place).filter(|held| held.lease == *lease) else {
-            return false;
-        };
-        if held.until > now.clock && held.covers(version, groups) {
-            return true;
-        }
-        self.end(cache, key);
-        false
+        self.held.get(&place).is_some_and(|held| {
+            held.lease == *lease && held.until > now.clock && held.covers(version, groups)
+        })
     }
 
     /// Whose ends somebody may wait for.
@@ -117,7 +124,11 @@ impl State {
         }
         let held = &mut self.leases.held;
         let place = (cache.clone(), key.clone());
-        if let Some(held) = held.get(&place).filter(|held| held.until > now.clock) {
+        let version = live.map(|entry| entry.version);
+        // One under which nothing can be stored any more, because the entry that it was to replace is gone, keeps nobody
+        // waiting.
+        let holds = |held: &&Held| held.until > now.clock && held.version == version;
+        if let Some(held) = held.get(&place).filter(holds) {
             return Ok(Granting::Held(held.until - now.clock));
         }
         if held.len() >= MOST {
@@ -130,7 +141,7 @@ impl State {
         let given = Held {
             lease: request.lease.clone(),
             until: now.clock + request.hold,
-            version: live.map(|entry| entry.version),
+            version,
             flushed: Flushed::default(),
         };
         held.insert(place, given);

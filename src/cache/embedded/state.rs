@@ -132,22 +132,20 @@ impl State {
         self.remember(cache);
         let current = self.live(cache, &put.key, now);
         let current_version = current.as_ref().map(|entry| entry.version.clone());
-        let holds = match &put.condition {
+        let mut holds = match &put.condition {
             Condition::None => true,
             Condition::Absent => current.is_none(),
             Condition::Present => current.is_some(),
             Condition::Version(version) => current_version.as_ref() == Some(version),
         };
-        let place = (cache, &put.key);
-        let held = match &put.lease {
-            Some(lease) if holds => {
-                let version = current_version.as_ref();
-                self.leases
-                    .may_fill(place, lease, version, &put.groups, now)
+        if let Some(lease) = &put.lease {
+            let (place, version) = ((cache, &put.key), current_version.as_ref());
+            holds = holds && (self.leases).may_fill(place, lease, version, &put.groups, now);
+            if !holds {
+                self.leases.end_of(place, lease);
             }
-            _ => true,
-        };
-        if !holds || !held {
+        }
+        if !holds {
             return Ok(PutOutcome::NotStored(current_version));
         }
         self.loads.note(cache, &put.key);

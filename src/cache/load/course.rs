@@ -315,7 +315,7 @@ impl Seen {
 mod tests {
     use bytes::Bytes;
 
-    use crate::cache::Embedded;
+    use crate::cache::{CacheBounds, Embedded};
     use crate::config::CacheRules;
     use crate::invalidation::{Bell, Hub, HubLimits, Metrics};
     use crate::model::{
@@ -342,13 +342,17 @@ mod tests {
         let hub = Hub::new(limits, std::time::SystemTime::now(), Metrics::register());
         let bell = Arc::new(Bell::default());
         let heard = (Arc::new(hub), bell.clone());
+        let bounds = CacheBounds {
+            budget: 1 << 20,
+            waiting: 1,
+        };
         let store = Embedded::new(1 << 24, rules.clone(), heard);
         let id = CacheId {
             tenant: Tenant::primary(),
             name: CacheName::new("c").expect("cache"),
         };
         (
-            Arc::new(Cache::new(store, rules, 1 << 20, bell)),
+            Arc::new(Cache::new(store, rules, bounds, bell)),
             Loads::register(),
             id,
         )

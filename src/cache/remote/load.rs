@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use crate::clock;
 use crate::config::Encoding;
 use crate::failover::{Patience, Repeat};
-use crate::model::{Applied, CacheId, Fault, Key};
+use crate::model::{CacheId, Fault, Key};
 use crate::upstream::{Batch, Effect, Operation, Reply, Session};
 
 use super::super::frame;
@@ -23,12 +23,7 @@ use super::super::load::{Begun, Bulk, Cursor, Load, Mode, Running, lost};
 use super::super::store::{Items, Put, Write};
 use super::expiry::arguments;
 use super::judged::{Declared, Item};
-use super::scripts::MOST_READ;
-use super::sweep::shared;
 use super::{Core, Remote, new_stamp, new_version, strange};
-
-/// Entries that one script removes, so that with the records it declares no more than it may read.
-const REMOVED_BY_ONE: usize = MOST_READ - 3;
 
 /// How long a loader is believed to be alive after its last step.
 const LEASE: Duration = Duration::from_secs(10);
@@ -199,49 +194,6 @@ impl Core {
         step(reply.unwrap_or(Reply::Nil)).map(|_| ())
     }
 
-    async fn remove_once_of_load<'a>(
-        &self,
-        session: Arc<Session>,
-        cache: &CacheId,
-        running: &Running,
-        keys: &'a [Key],
-    ) -> Result<Vec<bool>, Fault> {
-        same_history(&session, running)?;
-        let framed = self.encoding(cache) == Encoding::Framed;
-        let encoding = Bytes::from_static(if framed { b"F" } else { b"R" });
-        let (record, notes) = (self.layout.load(cache), self.layout.load_notes(cache));
-        let third = self.stamp_key(cache).unwrap_or_else(|| record.clone());
-        let chunks: Vec<&[Key]> = keys.chunks(REMOVED_BY_ONE).collect();
-        let add = |batch: &mut Batch, at: usize, declared: &Declared| {
-            let mut names = vec![record.clone(), notes.clone(), third.clone()];
-            let entries = chunks[at].iter();
-            names.extend(entries.map(|key| self.layout.entry(cache, key)));
-            let (id, encoding) = (running.id.clone(), encoding.clone());
-            let call = (names, vec![id, encoding, shared(cache), new_stamp()]);
-            let script = &self.scripts.load_remove;
-            declared.call(batch, script, call, (&self.layout, cache));
-        };
-        // One script for some of them, so one item.
-        let item = |keys: &&'a [Key]| Item {
-            key: &keys[0],
-            judges: framed,
-            declared: Declared::default(),
-        };
-        let (what, items) = ((Operation::Load, cache), chunks.iter().map(item).collect());
-        let sent = self.send_judged(&session, what, items, add).await?;
-        let mut removed = Vec::with_capacity(keys.len());
-        for (reply, keys) in sent.replies.into_iter().zip(&chunks) {
-            match reply {
-                Reply::Bytes(states) if states.len() == keys.len() => {
-                    removed.extend(states.iter().map(|state| *state == b'r'));
-                }
-                Reply::Bytes(states) if states.is_empty() => return Err(lost()),
-                reply => return Err(strange(reply)),
-            }
-        }
-        Ok(removed)
-    }
-
     /// The keys of the records of loads.
     pub(super) fn records(&self, cache: &CacheId) -> Vec<Bytes> {
         vec![
@@ -249,36 +201,6 @@ impl Core {
             self.layout.load_notes(cache),
             self.layout.loaded(cache),
         ]
-    }
-
-    async fn finish_once(
-        &self,
-        session: Arc<Session>,
-        cache: &CacheId,
-        running: &Running,
-    ) -> Result<(), Fault> {
-        same_history(&session, running)?;
-        let framed = self.encoding(cache) == Encoding::Framed;
-        let mut keys = self.records(cache);
-        keys.extend(self.stamp_key(cache));
-        let mut batch = Batch::new(Operation::Load, Effect::Write);
-        batch.script(
-            &self.scripts.load_finish,
-            &keys,
-            &[running.id.clone(), new_stamp()],
-        );
-        let sent = self
-            .send_write(&session, batch)
-            .await
-            .inspect_err(|fault| {
-                if fault.applied != Applied::No {
-                    self.journal.loaded(cache, framed, session.place(None));
-                }
-            })?;
-        let place = session.place(sent.token);
-        step(sent.replies.into_iter().next().unwrap_or(Reply::Nil))?;
-        self.journal.loaded(cache, framed, place);
-        Ok(())
     }
 }
 
@@ -382,7 +304,7 @@ impl Bulk for Remote {
     }
 }
 
-fn same_history(session: &Session, running: &Running) -> Result<(), Fault> {
+pub(super) fn same_history(session: &Session, running: &Running) -> Result<(), Fault> {
     if session.lineage() == running.lineage {
         return Ok(());
     }
@@ -405,7 +327,7 @@ fn snapshot(digits: &Bytes) -> Option<u64> {
 }
 
 /// What a step of a load answers: done, passed over, or that the load is over.
-fn step(reply: Reply) -> Result<bool, Fault> {
+pub(super) fn step(reply: Reply) -> Result<bool, Fault> {
     match reply {
         Reply::Int(1) => Ok(true),
         Reply::Int(0) => Ok(false),

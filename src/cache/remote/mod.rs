@@ -29,6 +29,7 @@ mod lease;
 mod list;
 mod listing;
 mod load;
+mod load_end;
 mod membership;
 mod metrics;
 mod own_write;

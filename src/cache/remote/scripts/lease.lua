@@ -13,9 +13,10 @@ if version then
 end
 -- This read is tracked, so whoever waits is told when the lease goes.
 local held = bound_to(bytes_of('GET', KEYS[3]))
-if held and held.name == name then return {1} end
--- One that a clear or a new history has ended keeps nobody waiting.
-if held and held.stamp == stamp and held.history == history then
+-- One under which nothing can be stored any more, because of a clear, a new history or the end of the entry that it was
+-- to replace, keeps nobody waiting.
+if held and is_of(held, stamp, history, version) then
+  if held.name == name then return {1} end
   return {2, redis.call('PTTL', KEYS[3])}
 end
 local incarnation, flushes = clock_of(KEYS[4], ARGV[4])

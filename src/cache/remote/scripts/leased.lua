@@ -1,4 +1,4 @@
--- Leases. Needs groups.lua and clock.lua.
+-- Leases. Needs groups.lua, clock.lua and members.lua.
 -- A lease key holds what the lease is bound to: 16 bytes of its name, the stamp of the cache, the flush clock, the length
 -- of the history and the history, and the version of the entry that is to be replaced, if there was one.
 local function bound_to(held)
@@ -14,11 +14,14 @@ local function bound_to(held)
   }
 end
 
+-- Whether the cache, the history and the entry are those of the lease.
+local function is_of(lease, stamp, history, version)
+  return lease.stamp == stamp and lease.history == history and lease.version == (version or '')
+end
+
 -- Whether what was loaded under the lease of that name may be stored: nothing that it may be made from was replaced,
--- removed, cleared or flushed since. The first `count` declared groups are those of the new entry; the stamp of one that
--- was lost says nothing, so then no group of the cache may have been flushed.
+-- removed, cleared or flushed since. The first `count` declared groups are those of the new entry.
 local function may_fill(lease, name, stamp, history, version, count, clock, random)
-  if not lease or lease.name ~= name or lease.stamp ~= stamp then return false end
-  if lease.history ~= history or lease.version ~= (version or '') then return false end
+  if not lease or lease.name ~= name or not is_of(lease, stamp, history, version) then return false end
   return unflushed(count, lease.incarnation, lease.flushes, clock, random)
 end

@@ -18,20 +18,16 @@ local holds = condition == 'N'
   or (condition == 'A' and not version)
   or (condition == 'P' and version)
   or (condition == 'V' and version == expected)
-if not holds then
-  if ARGV[8] == 'E' then
-    return {0, redis.call('GET', KEYS[1]), redis.call('PTTL', KEYS[1])}
-  end
-  return {0, version or false}
+if not holds and ARGV[8] == 'E' then
+  return {0, redis.call('GET', KEYS[1]), redis.call('PTTL', KEYS[1])}
 end
 if lease ~= '' then
   local held = bound_to(bytes_of('GETEX', KEYS[7]))
-  if not may_fill(held, lease, stamp, history, version, tonumber(ARGV[9]), KEYS[4], random) then
-    -- It is of no use to its owner any more, and would keep the others waiting.
-    if held and held.name == lease then redis.call('UNLINK', KEYS[7]) end
-    return {0, version or false}
-  end
+  holds = holds and may_fill(held, lease, stamp, history, version, tonumber(ARGV[9]), KEYS[4], random)
+  -- It is of no use to its owner any more, and would keep the others waiting.
+  if not holds and held and held.name == lease then redis.call('UNLINK', KEYS[7]) end
 end
+if not holds then return {0, version or false} end
 local groups = waiting(KEYS[3])
 local waited = #groups > 0
 if not join(groups, tonumber(ARGV[9]), random, KEYS[4]) then return {-2} end
