@@ -124,8 +124,9 @@ fn outcome(loaded: Loaded) -> (u64, u64, u64, BTreeSet<bytes::Bytes>) {
 
 #[test]
 fn loads_end_as_those_of_the_embedded_store_do() {
-    let given = std::env::var("VEDETTA_SEED").ok();
-    let seed = given.map_or_else(rand::random, |seed| seed.parse().expect("a number"));
+    let given = std::env::var_os("VEDETTA_SEED");
+    let given = given.map(|seed| seed.to_str().and_then(|seed| seed.parse().ok()));
+    let seed = given.map_or_else(rand::random, |seed| seed.expect("a number"));
     println!("VEDETTA_SEED={seed}");
     let redis = Redis::start(&RedisOptions::default());
     let pods = pods(&redis);
