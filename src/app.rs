@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::admin;
-use crate::cache::{Cache, Embedded, Store};
+use crate::cache::{Allowance, Cache, Embedded, Store};
 use crate::clock;
 use crate::config::{Api, Config, Loaded, RedisConfig, SentinelConfig, StoreConfig};
 use crate::drain::Tasks;
@@ -183,13 +183,12 @@ async fn embedded(
     hub.prove_always();
     let bell = Arc::new(Bell::default());
     let (rules, heard) = (config.caches.clone(), (hub.clone(), bell.clone()));
+    let allowance = registry.register(|| Arc::new(Allowance::new(config.quotas.clone())));
     let store = registry.register(|| Embedded::new(capacity, rules, heard));
-    let cache = Arc::new(Cache::new(
-        store,
-        config.caches.clone(),
-        config.limits.batch_bytes,
-        bell.clone(),
-    ));
+    let store = store.allowing(allowance.clone());
+    let (rules, budget) = (config.caches.clone(), config.limits.batch_bytes);
+    let cache = Cache::new(store, rules, budget, bell.clone());
+    let cache = Arc::new(cache.allowing(allowance));
     let swept = cache.clone();
     floors.links.spawn("embedded sweep", async move {
         loop {
@@ -240,12 +239,9 @@ async fn remote(
     let hub = hub(config, registry, floors);
     let links = links(redis, sentinel, config, registry, floors, hub.clone())?;
     show_figures(links.store.clone(), registry, floors);
-    let cache = Arc::new(Cache::new(
-        links.store,
-        config.caches.clone(),
-        config.limits.batch_bytes,
-        links.bell,
-    ));
+    let (rules, budget) = (config.caches.clone(), config.limits.batch_bytes);
+    let cache = Cache::new(links.store, rules, budget, links.bell);
+    let cache = Arc::new(cache.allowing(links.allowance));
     let sessions = kept(links.sessions, config);
     let coherence = links.coherence;
     let show: grpc::ShowNear = Arc::new(move || {

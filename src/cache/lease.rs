@@ -192,7 +192,7 @@ impl<S: Store> Cache<S> {
             let news = turn.news.notified();
             tokio::pin!(news);
             news.as_mut().enable();
-            let evidence = match self.get(call, at, consistency).await? {
+            let evidence = match self.look(call, at, consistency).await? {
                 Lookup::Hit(hit) => return Ok(Filling::Hit(hit, None)),
                 Lookup::Miss(evidence) => evidence,
             };

@@ -14,6 +14,8 @@ mod layout;
 mod lease;
 mod list;
 mod path;
+mod quota;
+mod rate;
 mod remote;
 mod store;
 
@@ -22,6 +24,7 @@ pub use embedded::{Embedded, Figures, SWEEP_INTERVAL};
 pub use lease::{Filling, Wish};
 pub use list::{MOST_MEMBERS, encode as encode_list};
 pub use path::Cache;
+pub use quota::Allowance;
 pub use remote::{Canary, ClearsAgain, Coherence, Flight, Journal, Remote, Writing, canary_key};
 pub use store::{
     Edited, Granting, IfAbsent, Increment, Items, LeaseRequest, ListEdit, Put, Read, Store, Write,

@@ -1,6 +1,6 @@
-//! The paths of calls: deadline, then store.
+//! The paths of calls: quota of calls, deadline, then store.
 //!
-//! Not here: what a deadline does to a call (`call`); the near cache, which is in front of Redis only (`remote::reader`).
+//! Not here: what a deadline does to a call (`call`); how calls are counted (`quota`); the near cache, which is in front of Redis only (`remote::reader`).
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -15,6 +15,7 @@ use crate::model::{
 
 use super::layout;
 use super::lease::Waiting;
+use super::quota::Allowance;
 use super::store::{
     Edited, IfAbsent, Increment, Items, ListEdit, Put, Read, Store, Write, Written,
 };
@@ -25,6 +26,7 @@ pub struct Cache<S> {
     pub(super) store: S,
     rules: CacheRules,
     budget: u64,
+    allowance: Arc<Allowance>,
     pub(super) waiting: Waiting,
 }
 
@@ -36,8 +38,14 @@ impl<S: Store> Cache<S> {
             store,
             rules,
             budget,
+            allowance: Arc::default(),
             waiting: Waiting::new(bell),
         }
+    }
+
+    /// The same, which lets calls in as far as this allows.
+    pub fn allowing(self, allowance: Arc<Allowance>) -> Self {
+        Self { allowance, ..self }
     }
 
     /// The store below.
@@ -77,11 +85,19 @@ impl<S: Store> Cache<S> {
         address: &Address,
         consistency: Consistency,
     ) -> Result<Lookup, Fault> {
+        self.allowance.call(&address.cache, 1)?;
+        self.look(call, address, consistency).await
+    }
+
+    /// Reads one entry for a call that was let in already.
+    pub(super) async fn look(
+        &self,
+        call: Call,
+        address: &Address,
+        consistency: Consistency,
+    ) -> Result<Lookup, Fault> {
         let keys = std::slice::from_ref(&address.key);
-        only(
-            self.get_many(call, &address.cache, keys, consistency)
-                .await?,
-        )
+        only(self.read(call, &address.cache, keys, consistency).await?)
     }
 
     /// Reads entries, in order.
@@ -89,6 +105,17 @@ impl<S: Store> Cache<S> {
     /// # Errors
     /// The fault of all items.
     pub async fn get_many(
+        &self,
+        call: Call,
+        cache: &CacheId,
+        keys: &[Key],
+        consistency: Consistency,
+    ) -> Result<Items<Lookup>, Fault> {
+        self.allowance.call(cache, keys.len())?;
+        self.read(call, cache, keys, consistency).await
+    }
+
+    async fn read(
         &self,
         call: Call,
         cache: &CacheId,
@@ -126,6 +153,7 @@ impl<S: Store> Cache<S> {
         cache: &CacheId,
         puts: Vec<Put>,
     ) -> Result<Written<Items<PutOutcome>>, Fault> {
+        self.allowance.call(cache, puts.len())?;
         call.write(self.store.put(cache, puts, terms(call))).await
     }
 
@@ -139,6 +167,7 @@ impl<S: Store> Cache<S> {
         cache: &CacheId,
         put: Put,
     ) -> Result<Written<IfAbsent>, Fault> {
+        self.allowance.call(cache, 1)?;
         call.write(self.store.put_if_absent(cache, put, terms(call)))
             .await
     }
@@ -162,6 +191,7 @@ impl<S: Store> Cache<S> {
         cache: &CacheId,
         keys: &[Key],
     ) -> Result<Written<Items<bool>>, Fault> {
+        self.allowance.removal(cache, keys.len());
         call.write(self.store.evict(cache, keys, terms(call))).await
     }
 
@@ -170,6 +200,7 @@ impl<S: Store> Cache<S> {
     /// # Errors
     /// See [`Fault`].
     pub async fn touch(&self, call: Call, at: &Address, expiry: Expiry) -> Result<bool, Fault> {
+        self.allowance.call(&at.cache, 1)?;
         call.write(self.store.touch(&at.cache, &at.key, expiry, terms(call)))
             .await
     }
@@ -184,6 +215,7 @@ impl<S: Store> Cache<S> {
         cache: &CacheId,
         increment: Increment,
     ) -> Result<Written<i64>, Fault> {
+        self.allowance.call(cache, 1)?;
         call.write(self.store.increment(cache, increment, terms(call)))
             .await
     }
@@ -198,6 +230,7 @@ impl<S: Store> Cache<S> {
         cache: &CacheId,
         edit: ListEdit,
     ) -> Result<Written<Edited>, Fault> {
+        self.allowance.call(cache, 1)?;
         call.write(self.store.edit_list(cache, edit, terms(call)))
             .await
     }
@@ -212,6 +245,7 @@ impl<S: Store> Cache<S> {
         at: &Address,
         deadline: SystemTime,
     ) -> Result<bool, Fault> {
+        self.allowance.call(&at.cache, 1)?;
         let terms = terms(call);
         call.write(self.store.set_deadline(&at.cache, &at.key, deadline, terms))
             .await
@@ -222,6 +256,7 @@ impl<S: Store> Cache<S> {
     /// # Errors
     /// See [`Fault`].
     pub async fn ttl(&self, call: Call, at: &Address) -> Result<TtlLookup, Fault> {
+        self.allowance.call(&at.cache, 1)?;
         call.read(self.store.ttl(&at.cache, &at.key, call.deadline()))
             .await
     }
@@ -231,6 +266,7 @@ impl<S: Store> Cache<S> {
     /// # Errors
     /// See [`Fault`].
     pub async fn clear(&self, call: Call, cache: &CacheId) -> Result<Written<Option<u64>>, Fault> {
+        self.allowance.removal(cache, 1);
         call.write(self.store.clear(cache, terms(call))).await
     }
 
@@ -244,6 +280,7 @@ impl<S: Store> Cache<S> {
         at: &Address,
         groups: &Groups,
     ) -> Result<bool, Fault> {
+        self.allowance.call(&at.cache, 1)?;
         let added = self
             .store
             .add_to_groups(&at.cache, &at.key, groups, terms(call));
@@ -260,6 +297,7 @@ impl<S: Store> Cache<S> {
         cache: &CacheId,
         groups: &[GroupName],
     ) -> Result<Written<()>, Fault> {
+        self.allowance.removal(cache, groups.len());
         let flushed = self.store.flush_groups(cache, groups, terms(call));
         call.write(flushed).await
     }

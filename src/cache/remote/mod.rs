@@ -61,6 +61,7 @@ use crate::upstream::{Lane, Reply, Session, Witnesses};
 
 use super::frame::STAMP_BYTES;
 use super::layout::{LEASES, Layout};
+use super::quota::Allowance;
 use super::store::{
     Edited, Granting, IfAbsent, Increment, Items, LeaseRequest, ListEdit, Put, Read, Store, Write,
     Written,
@@ -109,6 +110,7 @@ struct Core {
     tasks: Tasks,
     passage: Passage,
     journal: Arc<Journal>,
+    allowance: Arc<Allowance>,
     witnesses: Witnesses,
     /// Turns to read single entries.
     fills: Semaphore,
@@ -125,6 +127,8 @@ pub struct Writing {
     pub witnesses: Witnesses,
     /// Stands before every key.
     pub prefix: String,
+    /// What quotas leave.
+    pub allowance: Arc<Allowance>,
 }
 
 impl Remote {
@@ -133,7 +137,7 @@ impl Remote {
 
     /// On whatever master the passage leads to.
     pub fn new(writing: Writing, rules: CacheRules, coherence: Coherence, tasks: Tasks) -> Self {
-        let layout = Layout::new(&writing.prefix);
+        let layout = Layout::new(&writing.prefix).counting(writing.allowance.quotas());
         let lane = writing.passage.lane().clone();
         let (journal, ClearsAgain(clears)) = writing.journal;
         let scripts = Arc::new(Scripts::new());
@@ -157,6 +161,7 @@ impl Remote {
             tasks,
             passage: writing.passage,
             journal,
+            allowance: writing.allowance,
             witnesses: writing.witnesses,
             fills: Semaphore::new(reader::FILLS),
         });

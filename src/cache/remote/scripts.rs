@@ -15,10 +15,15 @@ macro_rules! script {
     (judges, $($part:literal),+) => {
         script!("bytes", "digest", "groups", "frame", $($part),+)
     };
+    // Those of them that change or remove.
+    (changes, $($part:literal),+) => {
+        script!(judges, "usage", $($part),+)
+    };
     // Those of them that store.
     (stores, $part:literal) => {
         script!(
-            "room", "bytes", "digest", "groups", "clock", "members", "frame", "expire", "deadline", "leased", $part
+            "room", "bytes", "digest", "groups", "clock", "members", "frame", "expire", "deadline", "leased", "usage",
+            $part
         )
     };
     ($($part:literal),+) => {
@@ -61,25 +66,25 @@ impl Scripts {
             confirm: script!("bytes", "digest", "confirm"),
             put_framed: script!(stores, "put_framed"),
             put_raw: script!("bytes", "digest", "expire", "deadline", "put_raw"),
-            evict_framed: script!(judges, "evict_framed"),
-            touch: script!(judges, "deadline", "touch"),
+            evict_framed: script!(changes, "evict_framed"),
+            touch: script!(changes, "deadline", "touch"),
             add_to_groups: script!(stores, "add_to_groups"),
             flush_groups: script!("room", "bytes", "clock", "flush_groups"),
             flush_again: script!("bytes", "clock", "flush_again"),
-            clear_framed: script!("clear_framed"),
+            clear_framed: script!("bytes", "usage", "clear_framed"),
             sweep: script!(judges, "sweep"),
-            sweep_groups: script!(judges, "sweep_groups"),
+            sweep_groups: script!(changes, "sweep_groups"),
             swept: script!("swept"),
             increment: script!(stores, "increment"),
             list_edit: script!(stores, "list_edit"),
             lease: script!(stores, "lease"),
             release: script!("bytes", "release"),
-            set_deadline: script!(judges, "deadline", "set_deadline"),
+            set_deadline: script!(changes, "deadline", "set_deadline"),
             mark_deadlines: script!("mark_deadlines"),
             forget_deadlines: script!("forget_deadlines"),
             ttl: script!(judges, "deadline", "ttl"),
-            reconcile: script!("bytes", "digest", "reconcile"),
-            clear_again: script!("clear_again"),
+            reconcile: script!("bytes", "digest", "usage", "reconcile"),
+            clear_again: script!("bytes", "usage", "clear_again"),
         }
     }
 }
