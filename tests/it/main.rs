@@ -33,6 +33,7 @@ mod outage;
 mod outcomes;
 mod partition;
 mod python;
+mod quotas;
 mod resurrection;
 mod sentinels;
 mod sessions;
