@@ -187,6 +187,8 @@ impl Display for Named<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use crate::config::CacheRules;
     use crate::model::{CacheName, Tenant};
 
@@ -243,6 +245,9 @@ mod tests {
         let allowance = allowance();
         allowance.removal_at(&cache("", "c1"), 100, NOW);
         assert!(allowance.call_at(&cache("", "c1"), 1, NOW).is_err());
+        // It leaves no debt.
+        let later = NOW + Duration::from_millis(500);
+        assert_eq!(allowance.call_at(&cache("", "c1"), 1, later), Ok(()));
         allowance.removal_at(&cache("", "c1"), 1, NOW);
     }
 }

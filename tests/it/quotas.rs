@@ -87,31 +87,34 @@ async fn a_lost_record_begins_at_nothing_and_no_number_falls_below_it() {
         ("REDIS_ADDRESS", address.as_str()),
     ];
     let pod = Vedetta::start(&[], &environment);
-    let mut client = connect(&pod);
-    let mut stored = async |key: &str| client.put(put("c", key)).await.map(|_| ());
-    assert!(stored("a").await.is_ok() && stored("b").await.is_ok());
-    assert!(stored("c").await.is_err_and(|status| is_quota(&status)));
-    redis.cli(&["DEL", "vedetta:usage:::c"]);
-    assert!(stored("c").await.is_ok());
-    // Those that are not counted any more; their removal takes nothing from the others than what there is.
-    let mut client = connect(&pod);
-    for key in ["a", "b", "c"] {
+    let stored = async |key: &str| connect(&pod).put(put("c", key)).await.map(|_| ());
+    let evict = async |key: &str| {
         let evict = v1::EvictRequest {
             cache: "c".to_owned(),
             key: Bytes::copy_from_slice(key.as_bytes()),
             ..v1::EvictRequest::default()
         };
-        client
-            .evict(evict)
-            .await
-            .expect("removing is never refused");
+        connect(&pod).evict(evict).await.expect("never refused");
+    };
+    let large = v1::PutRequest {
+        content: Some(v1::put_request::Content::Value(vec![0; 1000].into())),
+        ..put("c", "large")
+    };
+    connect(&pod).put(large).await.expect("the first");
+    assert!(stored("a").await.is_ok());
+    assert!(stored("b").await.is_err_and(|status| is_quota(&status)));
+    redis.cli(&["DEL", "vedetta:usage:::c"]);
+    assert!(stored("b").await.is_ok() && stored("c").await.is_ok());
+    // One that is not counted, and larger than the others together.
+    evict("large").await;
+    assert_eq!(redis.cli(&["HGET", "vedetta:usage:::c", "never"]), "1 0");
+    assert!(stored("d").await.is_ok());
+    assert!(stored("e").await.is_err_and(|status| is_quota(&status)));
+    for key in ["a", "b", "c", "d"] {
+        evict(key).await;
     }
-    let mut stored = async |key: &str| client.put(put("c", key)).await.map(|_| ());
-    assert!(stored("d").await.is_ok() && stored("e").await.is_ok());
-    assert!(stored("f").await.is_err_and(|status| is_quota(&status)));
-    let mut connection = redis.connect().expect("a connection");
-    let held = connection.call(&["HGET", "vedetta:usage:::c", "never"]);
-    assert!(held.expect("a field").to_string().starts_with("2 "));
+    assert_eq!(redis.cli(&["EXISTS", "vedetta:usage:::c"]), "0");
+    assert!(stored("f").await.is_ok());
 }
 
 /// Removals of which no call tells: what a flush made dead is swept, and then counts no more.

@@ -22,6 +22,7 @@ use crate::upstream::{Batch, Effect, Operation, Reply, Script, Session};
 
 use super::super::layout::{Layout, Usage};
 use super::super::quota::Whose;
+use super::scripts::Change;
 use super::write::only;
 use super::{Core, Sent};
 
@@ -75,15 +76,19 @@ impl Declared {
         self.append(batch, script, call, place, &Usage::default());
     }
 
-    /// The same of a script that changes entries, and includes `usage.lua`.
+    /// The same of a script that changes entries, and counts them where that is asked for.
     pub(super) fn change(
         &self,
         batch: &mut Batch,
-        script: &Script,
+        change: &Change,
         call: (Vec<Bytes>, Vec<Bytes>),
         (layout, cache): (&Layout, &CacheId),
     ) {
         let usage = layout.usage(cache);
+        let script = match usage.keys.is_empty() {
+            true => &change.plain,
+            false => &change.counting,
+        };
         self.append(batch, script, call, (layout, cache), &usage);
     }
 

@@ -1,5 +1,5 @@
 -- What quotas count: entries, and bytes of their keys and values. Needs bytes.lua; included where entries of framed caches
--- are changed. Without quotas no records are declared, and nothing here asks Redis for anything.
+-- are changed and have a quota; elsewhere uncounted.lua stands in its place.
 --
 -- The records stand before the stamps of groups; the last argument tells behind the number of those how many entries and
 -- bytes each of them may come to, ' entries,bytes', where nothing is no bound. The first is of the cache, the second, if
@@ -73,7 +73,6 @@ end
 
 -- What was counted under another stamp is dead: the record of the cache begins anew, and the tenant has so much less.
 local function bind(stamp)
-  if #records == 0 then return end
   read_records()
   local own, all = records[1], records[2]
   if own.stamp == stamp then return end
@@ -86,7 +85,6 @@ end
 
 -- Nil unless the entry is one that is counted; else its bytes and its deadline.
 local function counted(key)
-  if #records == 0 then return nil end
   read_records()
   local head = bytes_of('GETRANGE', key, 0, 40)
   if not head or string.sub(head, 1, 4) ~= '\245vdt' or string.sub(head, 25, 40) ~= records[1].stamp then return nil end
@@ -102,7 +100,6 @@ end
 -- To be asked before anything is changed: whether an entry of that many bytes under that stamp would be too much. What is
 -- not larger than the entry whose place it takes never is. Answers what is to be answered then, else nil.
 local function beyond(key, stamp, bytes)
-  if #records == 0 then return nil end
   bind(stamp)
   local before = counted(key)
   local more = {before and 0 or 1, #key + bytes - (before and before[1] or 0)}
@@ -121,7 +118,6 @@ end
 
 -- Notes what has become of an entry; `before` is what `counted` said of it.
 local function recount(key, before)
-  if #records == 0 then return end
   local after = counted(key)
   for _, record in ipairs(records) do
     if before then add(record, field_of(record, before[2]), -1, -before[1]) end
