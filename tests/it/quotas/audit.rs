@@ -2,7 +2,7 @@
 //!
 //! It shares no code with what is tested, only the layout of `docs/storage.md`.
 //!
-//! Invariants: exact, field by field; a record that is missing counts nothing.
+//! Invariants: exact, field by field and in sum; a record that is missing counts nothing.
 
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -135,18 +135,23 @@ fn record(redis: &mut Connection, key: &str) -> Result<Record, String> {
         stamp: Vec::new(),
         sums: Sums::new(),
     };
+    let (mut told, mut total) = ((0, 0), (0, 0));
     for pair in parts.chunks(2) {
         let (name, value) = (pair[0].to_string(), bytes(pair[1].clone()));
         let text = String::from_utf8_lossy(&value).into_owned();
         match name.as_str() {
             "stamp" => record.stamp = value,
             "width" => record.width = text.parse().expect("a width"),
+            "first" | "last" => {}
+            "entries" => told.0 = text.parse().expect("entries"),
+            "bytes" => told.1 = text.parse().expect("bytes"),
             deadline => {
                 let (entries, bytes) = text.split_once(' ').expect("two numbers");
-                let sum = (
+                let sum: (u64, u64) = (
                     entries.parse().expect("entries"),
                     bytes.parse().expect("bytes"),
                 );
+                total = (total.0 + sum.0, total.1 + sum.1);
                 let field = deadline.parse().unwrap_or(i64::MAX);
                 if field > now {
                     record.sums.insert(field, sum);
@@ -154,7 +159,9 @@ fn record(redis: &mut Connection, key: &str) -> Result<Record, String> {
             }
         }
     }
-    // Those that are not counted any more; their entries have gone.
+    if told != total {
+        return Err(format!("{key} tells {told:?} and holds {total:?}"));
+    }
     Ok(record)
 }
 

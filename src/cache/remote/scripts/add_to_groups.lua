@@ -14,8 +14,9 @@ if tail then
     local bytes, counts = redis.call('GET', KEYS[1]), counted(KEYS[1])
     -- What a later version has written behind the groups stays.
     local rest = write_groups(groups) .. string.sub(tail, length + 1)
-    redis.call('SET', KEYS[1], frame(string.sub(bytes, 1, 24), stamp, rest) .. string.sub(bytes, 41 + #tail), 'KEEPTTL')
-    recount(KEYS[1], counts)
+    bytes = frame(string.sub(bytes, 1, 24), stamp, rest) .. string.sub(bytes, 41 + #tail)
+    redis.call('SET', KEYS[1], bytes, 'KEEPTTL')
+    recount(KEYS[1], counts, counts and #bytes)
     keep_usage()
   end
   return {1}

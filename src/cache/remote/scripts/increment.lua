@@ -64,12 +64,12 @@ local header, groups, before = '', {}, nil
 if framed then
   if not exists then groups = waiting(KEYS[7]) end
   header = frame(ARGV[7], stamp, tail or write_groups(groups))
-  local refused = beyond(KEYS[1], stamp, #header + #value)
+  local refused
+  refused, before = beyond(KEYS[1], stamp, #header + #value)
   if refused then
     redis.call('UNLINK', KEYS[2])
     return refused
   end
-  before = counted(KEYS[1])
 end
 if kept == '' then redis.call('UNLINK', KEYS[2]) end
 if floor ~= '' then redis.call('SET', KEYS[3], ARGV[8]) end
@@ -78,7 +78,7 @@ kind, ms = due(KEYS[4], mark_of(KEYS[5], stamp), kind, ms)
 store(KEYS[1], header .. value, kind, ms, exists)
 if #groups > 0 then redis.call('UNLINK', KEYS[7]) end
 if framed then
-  recount(KEYS[1], before)
+  recount(KEYS[1], before, #header + #value)
   keep_usage()
   redis.call('UNLINK', KEYS[8])
 end

@@ -95,15 +95,15 @@ if not same then
   if framed then
     if not version then groups = waiting(KEYS[6]) end
     header = frame(ARGV[5], stamp, tail or write_groups(groups))
-    local refused = beyond(KEYS[1], stamp, #header + #bytes)
+    local refused
+    refused, before = beyond(KEYS[1], stamp, #header + #bytes)
     if refused then return refused end
-    before = counted(KEYS[1])
   end
   kind, ms = due(KEYS[3], mark_of(KEYS[4], stamp), kind, ms)
   store(KEYS[1], header .. bytes, kind, ms, version)
   if #groups > 0 then redis.call('UNLINK', KEYS[6]) end
   if framed then
-    recount(KEYS[1], before)
+    recount(KEYS[1], before, #header + #bytes)
     keep_usage()
     redis.call('UNLINK', KEYS[7])
   end

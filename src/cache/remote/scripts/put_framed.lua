@@ -36,11 +36,11 @@ local groups = waiting(KEYS[3])
 local waited = #groups > 0
 if not join(groups, tonumber(ARGV[9]), random, KEYS[4]) then return {-2} end
 local bytes = frame(ARGV[6], stamp, write_groups(groups)) .. ARGV[7]
-local refused, before = beyond(KEYS[1], stamp, #bytes), counted(KEYS[1])
+local refused, before = beyond(KEYS[1], stamp, #bytes)
 if refused then return refused end
 kind, ms = due(KEYS[5], mark_of(KEYS[6], stamp), kind, ms)
 store(KEYS[1], bytes, kind, ms, version)
-recount(KEYS[1], before)
+recount(KEYS[1], before, #bytes)
 keep_usage()
 if waited then redis.call('UNLINK', KEYS[3]) end
 redis.call('UNLINK', KEYS[7])
