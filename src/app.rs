@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::admin;
-use crate::cache::{Cache, Embedded, Loads, Store};
+use crate::cache::{Allowance, Cache, Embedded, Loads, Store};
 use crate::clock;
 use crate::config::{Api, Config, Loaded, RedisConfig, SentinelConfig, StoreConfig};
 use crate::drain::Tasks;
@@ -183,10 +183,12 @@ async fn embedded(
     hub.prove_always();
     let bell = Arc::new(Bell::default());
     let (rules, heard) = (config.caches.clone(), (hub.clone(), bell.clone()));
+    let allowance = registry.register(|| Arc::new(Allowance::new(config.quotas.clone())));
     let store = registry.register(|| Embedded::new(capacity, rules, heard));
+    let store = store.allowing(allowance.clone());
     let (rules, bounds) = (config.caches.clone(), (&config.limits).into());
     let cache = registry.register(|| Cache::new(store, rules, bounds, bell.clone()));
-    let cache = Arc::new(cache);
+    let cache = Arc::new(cache.allowing(allowance));
     let swept = cache.clone();
     floors.links.spawn("embedded sweep", async move {
         loop {
@@ -239,7 +241,7 @@ async fn remote(
     show_figures(links.store.clone(), registry, floors);
     let (rules, bounds) = (config.caches.clone(), (&config.limits).into());
     let cache = registry.register(|| Cache::new(links.store, rules, bounds, links.bell));
-    let cache = Arc::new(cache);
+    let cache = Arc::new(cache.allowing(links.allowance));
     let sessions = kept(links.sessions, config);
     let coherence = links.coherence;
     let show: grpc::ShowNear = Arc::new(move || {

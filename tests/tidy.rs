@@ -83,7 +83,7 @@ const CONFINED: &[(&str, &[&str])] = &[
 const PURE: &[&str] = &[
     "model/", "config/", "backoff.rs", "near/", "sentinel/aside.rs", "sentinel/reply.rs", "sentinel/topology.rs",
     "sentinel/topology/", "failover/machine.rs", "failover/renewal.rs", "failover/fence.rs", "failover/report.rs", "failover/weakness.rs",
-    "cache/frame.rs", "cache/layout.rs", "cache/embedded/state.rs", "events/chain.rs", "events/ring.rs",
+    "cache/frame.rs", "cache/layout.rs", "cache/rate.rs", "cache/embedded/state.rs", "events/chain.rs", "events/ring.rs",
     "sessions/session.rs", "sessions/layout.rs", "sessions/embedded/state.rs", "sessions/embedded/operations.rs",
     "sessions/remote/reply.rs", "inject/pod.rs",
 ];

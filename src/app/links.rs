@@ -7,7 +7,9 @@ use bytes::Bytes;
 use metrics::{describe_gauge, gauge};
 use tokio::sync::watch;
 
-use crate::cache::{Canary, ClearsAgain, Coherence, Flight, Journal, Remote, Writing, canary_key};
+use crate::cache::{
+    Allowance, Canary, ClearsAgain, Coherence, Flight, Journal, Remote, Writing, canary_key,
+};
 use crate::clock;
 use crate::config::{Config, Credentials, RedisConfig, SentinelConfig, Tls};
 use crate::dial::{Access, SecretFiles, Secrets};
@@ -40,6 +42,8 @@ pub(super) struct Links {
     pub(super) weaknesses: watch::Receiver<Arc<[Weakness]>>,
     /// Rung when what is waited for may be there.
     pub(super) bell: Arc<Bell>,
+    /// What quotas leave.
+    pub(super) allowance: Arc<Allowance>,
 }
 
 pub(super) fn links(
@@ -73,7 +77,7 @@ pub(super) fn links(
         None => constant_election(redis),
         Some(sentinel) => watch_sentinels(sentinel, of_sentinels, config, registry, floors, hints),
     };
-    let journal = Journal::new(&redis.prefix, coherence.hub.clone());
+    let journal = Journal::new(&redis.prefix, &config.quotas, coherence.hub.clone());
     let following = Following {
         elections: elections.clone(),
         settings: settings.clone(),
@@ -92,7 +96,8 @@ pub(super) fn links(
     let writing = (passage, Witnesses::start(&settings, &floors.links));
     let log = RemoteLog::new(writing.clone(), &redis.prefix, config.events);
     let events = events(Log::Remote(log), bell.clone(), config, registry, floors);
-    let kept = (&settings, &coherence);
+    let allowance = registry.register(|| Arc::new(Allowance::new(config.quotas.clone())));
+    let kept = (&settings, &coherence, &allowance);
     let (store, sessions) = stores(writing, journal, kept, config, registry, floors);
     let watcher = Canary::new(&store, canary, &settings, intake.canary());
     floors.links.spawn("canary", watcher.run());
@@ -105,6 +110,7 @@ pub(super) fn links(
         elections,
         weaknesses,
         bell,
+        allowance,
     })
 }
 
@@ -112,7 +118,7 @@ pub(super) fn links(
 fn stores(
     (passage, witnesses): (Passage, Witnesses),
     journal: (Arc<Journal>, ClearsAgain),
-    (settings, coherence): (&SessionSettings, &Coherence),
+    (settings, coherence, allowance): (&SessionSettings, &Coherence, &Arc<Allowance>),
     config: &Config,
     registry: &Registry,
     floors: &Floors,
@@ -133,6 +139,7 @@ fn stores(
         journal,
         witnesses,
         prefix,
+        allowance: allowance.clone(),
     };
     let (rules, kept) = (config.caches.clone(), coherence.clone());
     let store = registry.register(|| Remote::new(writing, rules, kept, floors.links.clone()));

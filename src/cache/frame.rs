@@ -66,6 +66,11 @@ pub(super) fn snapshot_digits(snapshot: u64) -> String {
     format!("{snapshot:020}")
 }
 
+/// How many bytes a framed entry has in these groups.
+pub(super) fn framed_bytes(value: &Value, groups: &Groups) -> usize {
+    HEADER_BYTES + groups.bytes() + groups.len() * (1 + STAMP_BYTES) + value.len()
+}
+
 /// The bytes of a value after the header.
 pub(super) fn payload(value: &Value) -> Bytes {
     match value {

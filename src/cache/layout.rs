@@ -9,9 +9,11 @@
 //!
 //! Not here: what is in the keys (`frame`).
 
+use std::sync::Arc;
+
 use bytes::{BufMut, Bytes, BytesMut};
 
-use crate::config::{CacheRules, Encoding};
+use crate::config::{CacheRules, Encoding, Quota, Quotas};
 use crate::model::{CacheId, GroupName, Key, Tenant, hex, own_key};
 
 const LEASE: &str = "lease";
@@ -23,6 +25,15 @@ pub(super) const LEASES: &[u8] = b"vedetta:lease:";
 #[derive(Debug, Clone)]
 pub(super) struct Layout {
     prefix: String,
+    quotas: Arc<Quotas>,
+}
+
+/// The records that count what a cache holds: its own, and that of its tenant if that has a quota.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Usage {
+    pub(super) keys: Vec<Bytes>,
+    /// What each of them may come to, as `usage.lua` reads it.
+    pub(super) bounds: String,
 }
 
 impl Layout {
@@ -33,7 +44,43 @@ impl Layout {
         } else {
             format!("{prefix}:")
         };
-        Self { prefix }
+        Self {
+            prefix,
+            quotas: Arc::default(),
+        }
+    }
+
+    /// The same, where that is counted.
+    pub(super) fn counting(self, quotas: &Quotas) -> Self {
+        Self {
+            quotas: Arc::new(quotas.clone()),
+            ..self
+        }
+    }
+
+    /// Where it is counted what a cache holds; nowhere if it has no quota.
+    pub(super) fn usage(&self, cache: &CacheId) -> Usage {
+        let Some(applying) = self.quotas.of_stored(cache) else {
+            return Usage::default();
+        };
+        let number = |number: Option<u64>| number.map_or_else(String::new, |n| n.to_string());
+        let bounds = |quota: &Quota| format!(" {},{}", number(quota.entries), number(quota.bytes));
+        let mut usage = Usage {
+            keys: vec![self.of("usage", cache, &[])],
+            bounds: applying.cache.map_or_else(|| " ,".to_owned(), bounds),
+        };
+        if let Some(quota) = applying.tenant {
+            let prefix = self.prefix.trim_end_matches(':');
+            let tenant = own_key("usage-of-tenant", &[prefix, cache.tenant.as_str()]);
+            usage.keys.push(tenant);
+            usage.bounds.push_str(&bounds(quota));
+        }
+        usage
+    }
+
+    /// Whether anything is counted anywhere.
+    pub(super) fn counts(&self) -> bool {
+        !self.quotas.is_empty()
     }
 
     /// The key of an entry.
@@ -173,6 +220,15 @@ impl Layout {
     }
 }
 
+/// How long the key of an entry is, without a prefix.
+pub(super) fn entry_bytes(cache: &CacheId, key: &Key) -> usize {
+    let tenant = match cache.tenant.is_primary() {
+        true => 0,
+        false => cache.tenant.as_str().len() + 1,
+    };
+    tenant + cache.name.as_str().len() + 2 + key.as_bytes().len()
+}
+
 /// Refuses a cache whose Redis keys belong to another one.
 ///
 /// The configured patterns decide who owns a name: of all ways to read `<tenant>_<cache>`, the one with the
@@ -273,6 +329,55 @@ mod tests {
             "vedetta:pending:p:t:c:k:1"
         );
         assert_eq!(layout.flushes(&cache("t", "c")), "vedetta:flushes:p:t:c");
+    }
+
+    #[test]
+    fn what_is_counted_is_the_cache_and_its_tenant() {
+        let quota = |cache: Option<&str>, entries, bytes| Quota {
+            cache: cache.map(str::to_owned),
+            tenant: Some("t*".to_owned()),
+            entries,
+            bytes,
+            rate: Some(1),
+        };
+        let usage = |rules: Vec<Quota>, tenant: &str| {
+            let quotas = Quotas::new(rules, CacheRules::default());
+            Layout::new("p")
+                .counting(&quotas)
+                .usage(&cache(tenant, "c:d"))
+        };
+        let own = "vedetta:usage:p:t1:c%3Ad";
+        let all = "vedetta:usage-of-tenant:p:t1";
+        let of = |keys: &[&'static str], bounds: &str| Usage {
+            keys: keys
+                .iter()
+                .map(|key| Bytes::from_static(key.as_bytes()))
+                .collect(),
+            bounds: bounds.to_owned(),
+        };
+        let rate = quota(Some("c*"), None, None);
+        let entries = quota(Some("c*"), Some(5), None);
+        let tenant = quota(None, Some(7), Some(9));
+        assert_eq!(usage(vec![rate.clone()], "t1"), Usage::default());
+        assert_eq!(usage(vec![entries.clone()], "x"), Usage::default());
+        assert_eq!(usage(vec![entries.clone()], "t1"), of(&[own], " 5,"));
+        assert_eq!(
+            usage(vec![rate, tenant.clone()], "t1"),
+            of(&[own, all], " , 7,9")
+        );
+        assert_eq!(
+            usage(vec![entries, tenant], "t1"),
+            of(&[own, all], " 5, 7,9")
+        );
+    }
+
+    #[test]
+    fn an_entry_key_is_as_long_as_it_is() {
+        let layout = Layout::new("");
+        let key = Key::new(Bytes::from_static(b"key")).expect("key");
+        for cache in [cache("", "c"), cache("t1", "cache")] {
+            assert_eq!(entry_bytes(&cache, &key), layout.entry(&cache, &key).len());
+        }
     }
 
     #[test]

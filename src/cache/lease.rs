@@ -138,7 +138,7 @@ impl<S: Store> Cache<S> {
             // Before the look, so that no news is missed.
             let mut news = std::pin::pin!(turn.news());
             news.as_mut().enable();
-            match in_time(wait.limit(), self.get(call, at, consistency)).await? {
+            match in_time(wait.limit(), self.look(call, at, consistency)).await? {
                 Some(Lookup::Hit(hit)) => return Ok(Filling::Hit(hit, None)),
                 Some(Lookup::Miss(seen)) => evidence = seen,
                 None => return Ok(Filling::Miss(evidence)),

@@ -15,6 +15,8 @@ mod lease;
 mod list;
 mod load;
 mod path;
+mod quota;
+mod rate;
 mod remote;
 mod scan;
 mod store;
@@ -25,6 +27,7 @@ pub use lease::{Filling, Wish};
 pub use list::{MOST_MEMBERS, encode as encode_list};
 pub use load::{Load, LoadFigures, Loaded, Loading, Loads, Mode, Start};
 pub use path::{Cache, CacheBounds};
+pub use quota::Allowance;
 pub use remote::{Canary, ClearsAgain, Coherence, Flight, Journal, Remote, Writing, canary_key};
 pub use store::{
     Edited, Granting, IfAbsent, Increment, Items, LeaseRequest, ListEdit, Put, Read, Store, Write,

@@ -1,6 +1,6 @@
-//! The paths of calls: deadline, then store.
+//! The paths of calls: quota of calls, deadline, then store.
 //!
-//! Not here: what a deadline does to a call (`call`); the near cache, which is in front of Redis only (`remote::reader`).
+//! Not here: what a deadline does to a call (`call`); how calls are counted (`quota`); the near cache, which is in front of Redis only (`remote::reader`).
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -15,6 +15,7 @@ use crate::model::{
 
 use super::layout;
 use super::lease::Waiting;
+use super::quota::Allowance;
 use super::store::{
     Edited, IfAbsent, Increment, Items, ListEdit, Put, Read, Store, Write, Written,
 };
@@ -44,6 +45,7 @@ pub struct Cache<S> {
     pub(super) store: S,
     rules: CacheRules,
     budget: u64,
+    pub(super) allowance: Arc<Allowance>,
     pub(super) waiting: Waiting,
 }
 
@@ -54,8 +56,14 @@ impl<S: Store> Cache<S> {
             store,
             rules,
             budget: bounds.budget,
+            allowance: Arc::default(),
             waiting: Waiting::new(bell, bounds.waiting),
         }
+    }
+
+    /// The same, which lets calls in as far as this allows.
+    pub fn allowing(self, allowance: Arc<Allowance>) -> Self {
+        Self { allowance, ..self }
     }
 
     /// The store below.
@@ -95,11 +103,19 @@ impl<S: Store> Cache<S> {
         address: &Address,
         consistency: Consistency,
     ) -> Result<Lookup, Fault> {
+        self.allowance.call(&address.cache, 1)?;
+        self.look(call, address, consistency).await
+    }
+
+    /// Reads one entry for a call that was let in already.
+    pub(super) async fn look(
+        &self,
+        call: Call,
+        address: &Address,
+        consistency: Consistency,
+    ) -> Result<Lookup, Fault> {
         let keys = std::slice::from_ref(&address.key);
-        only(
-            self.get_many(call, &address.cache, keys, consistency)
-                .await?,
-        )
+        only(self.read(call, &address.cache, keys, consistency).await?)
     }
 
     /// Reads entries, in order.
@@ -107,6 +123,17 @@ impl<S: Store> Cache<S> {
     /// # Errors
     /// The fault of all items.
     pub async fn get_many(
+        &self,
+        call: Call,
+        cache: &CacheId,
+        keys: &[Key],
+        consistency: Consistency,
+    ) -> Result<Items<Lookup>, Fault> {
+        self.allowance.call(cache, keys.len())?;
+        self.read(call, cache, keys, consistency).await
+    }
+
+    pub(super) async fn read(
         &self,
         call: Call,
         cache: &CacheId,
@@ -144,6 +171,7 @@ impl<S: Store> Cache<S> {
         cache: &CacheId,
         puts: Vec<Put>,
     ) -> Result<Written<Items<PutOutcome>>, Fault> {
+        self.allowance.call(cache, puts.len())?;
         call.write(self.store.put(cache, puts, terms(call))).await
     }
 
@@ -157,6 +185,7 @@ impl<S: Store> Cache<S> {
         cache: &CacheId,
         put: Put,
     ) -> Result<Written<IfAbsent>, Fault> {
+        self.allowance.call(cache, 1)?;
         call.write(self.store.put_if_absent(cache, put, terms(call)))
             .await
     }
@@ -180,6 +209,7 @@ impl<S: Store> Cache<S> {
         cache: &CacheId,
         keys: &[Key],
     ) -> Result<Written<Items<bool>>, Fault> {
+        self.allowance.debit(cache, keys.len());
         call.write(self.store.evict(cache, keys, terms(call))).await
     }
 
@@ -188,6 +218,7 @@ impl<S: Store> Cache<S> {
     /// # Errors
     /// See [`Fault`].
     pub async fn touch(&self, call: Call, at: &Address, expiry: Expiry) -> Result<bool, Fault> {
+        self.allowance.call(&at.cache, 1)?;
         call.write(self.store.touch(&at.cache, &at.key, expiry, terms(call)))
             .await
     }
@@ -202,6 +233,7 @@ impl<S: Store> Cache<S> {
         cache: &CacheId,
         increment: Increment,
     ) -> Result<Written<i64>, Fault> {
+        self.allowance.call(cache, 1)?;
         call.write(self.store.increment(cache, increment, terms(call)))
             .await
     }
@@ -216,6 +248,7 @@ impl<S: Store> Cache<S> {
         cache: &CacheId,
         edit: ListEdit,
     ) -> Result<Written<Edited>, Fault> {
+        self.allowance.call(cache, 1)?;
         call.write(self.store.edit_list(cache, edit, terms(call)))
             .await
     }
@@ -230,6 +263,7 @@ impl<S: Store> Cache<S> {
         at: &Address,
         deadline: SystemTime,
     ) -> Result<bool, Fault> {
+        self.allowance.call(&at.cache, 1)?;
         let terms = terms(call);
         call.write(self.store.set_deadline(&at.cache, &at.key, deadline, terms))
             .await
@@ -240,6 +274,7 @@ impl<S: Store> Cache<S> {
     /// # Errors
     /// See [`Fault`].
     pub async fn ttl(&self, call: Call, at: &Address) -> Result<TtlLookup, Fault> {
+        self.allowance.call(&at.cache, 1)?;
         call.read(self.store.ttl(&at.cache, &at.key, call.deadline()))
             .await
     }
@@ -249,6 +284,7 @@ impl<S: Store> Cache<S> {
     /// # Errors
     /// See [`Fault`].
     pub async fn clear(&self, call: Call, cache: &CacheId) -> Result<Written<Option<u64>>, Fault> {
+        self.allowance.debit(cache, 1);
         call.write(self.store.clear(cache, terms(call))).await
     }
 
@@ -262,6 +298,7 @@ impl<S: Store> Cache<S> {
         at: &Address,
         groups: &Groups,
     ) -> Result<bool, Fault> {
+        self.allowance.call(&at.cache, 1)?;
         let added = self
             .store
             .add_to_groups(&at.cache, &at.key, groups, terms(call));
@@ -278,6 +315,7 @@ impl<S: Store> Cache<S> {
         cache: &CacheId,
         groups: &[GroupName],
     ) -> Result<Written<()>, Fault> {
+        self.allowance.debit(cache, groups.len());
         let flushed = self.store.flush_groups(cache, groups, terms(call));
         call.write(flushed).await
     }

@@ -71,9 +71,10 @@ impl<S: Store> Scanning<S> {
     async fn read(&mut self) -> Result<Vec<(Key, Hit)>, Fault> {
         let rest = self.keys.len().saturating_sub(STEP);
         let keys = self.keys.split_off(rest);
+        self.cache.allowance.debit(&self.id, keys.len());
         let read = self
             .cache
-            .get_many(self.call, &self.id, &keys, Consistency::Master);
+            .read(self.call, &self.id, &keys, Consistency::Master);
         let items = read.await?;
         let mut found = Vec::new();
         for (key, item) in keys.into_iter().zip(items) {

@@ -60,10 +60,15 @@ pub struct CacheRule {
 impl CacheRule {
     /// Whether the rule is for a cache of that name.
     pub(super) fn matches(&self, name: &str) -> bool {
-        match self.pattern.strip_suffix('*') {
-            Some(beginning) => name.starts_with(beginning),
-            None => self.pattern == name,
-        }
+        covers(&self.pattern, name)
+    }
+}
+
+/// Whether a pattern, which is a name or the beginning of names and one `*`, is for that name.
+pub(super) fn covers(pattern: &str, name: &str) -> bool {
+    match pattern.strip_suffix('*') {
+        Some(beginning) => name.starts_with(beginning),
+        None => pattern == name,
     }
 }
 

@@ -16,6 +16,8 @@ mod draft;
 mod file;
 mod mistake;
 mod origin;
+mod quota_rules;
+mod quotas;
 mod rules;
 mod server;
 mod setting;
@@ -32,6 +34,7 @@ pub use caches::{CachePolicy, CacheRule, CacheRules, Encoding};
 pub use credentials::password_in;
 pub use draft::{EffectiveLine, Loaded};
 pub use mistake::{Mistake, Mistakes};
+pub use quotas::{Applying, Bound, Quota, Quotas};
 pub use setting::{Kind, Setting, settings};
 pub use sources::Sources;
 pub use types::{

@@ -229,7 +229,8 @@ fn check(draft: &mut Draft, raw: &RawRule) -> Option<CacheRule> {
     })
 }
 
-fn pattern(text: &str) -> Result<&str, String> {
+/// The name of a cache, or the beginning of names and one `*`.
+pub(super) fn pattern(text: &str) -> Result<&str, String> {
     let remedy = "write the name of a cache, or its beginning and one *";
     let beginning = text.strip_suffix('*');
     if beginning.unwrap_or(text).contains('*') {

@@ -3,7 +3,7 @@
 //! Invariants: the API listens on a Unix socket or on loopback, never on the pod's address, since it has no
 //! authentication; every part is read even after a mistake in another, so that one load reports all.
 //!
-//! Not here: the store (`store`); cache rules (`rules`).
+//! Not here: the store (`store`); cache rules (`rules`) and quotas (`quota_rules`).
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -12,6 +12,7 @@ use std::time::Duration;
 use super::draft::Draft;
 use super::mistake::quoted;
 use super::origin::Origin;
+use super::quota_rules;
 use super::rules;
 use super::store;
 use super::types::{
@@ -48,6 +49,7 @@ pub(super) fn config(
     let limits = limits(draft);
     let log = log(draft);
     let caches = rules::rules(draft, profile.unwrap_or(Profile::Default));
+    let quotas = quota_rules::quotas(draft, &caches);
     check_ports(draft, api.as_ref(), admin.as_ref());
     Some(Config {
         profile: profile?,
@@ -57,6 +59,7 @@ pub(super) fn config(
         near: near?,
         fence: fence?,
         caches,
+        quotas,
         sessions: sessions?,
         events: events?,
         limits: limits?,

@@ -242,4 +242,7 @@ const SETTINGS: &[Setting] = &[
     setting(Kind::Rules, "caches", "VEDETTA_CACHES", "",
         "Rules `pattern:encoding[:ttl[:jitter]]` with commas between, encoding `framed` or `raw`, jitter `0%` to `50%`; \
          `[[cache]]` tables with name, encoding, ttl and jitter in the file"),
+    setting(Kind::List, "quotas", "VEDETTA_QUOTAS", "",
+        "Rules such as `cache=orders* tenant=shop entries=1000 bytes=64MiB rate=100/s` with commas between: for each cache, or \
+         without `cache` for all caches of a tenant together"),
 ];

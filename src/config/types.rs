@@ -3,7 +3,7 @@
 //! Invariants: a value that came out of `load` keeps every bound that `setting` documents. `Debug` prints no
 //! password, because `SecretString` does not.
 //!
-//! Not here: the rules of the caches (`caches`); how text becomes these types (`server`, `store`).
+//! Not here: the rules of the caches (`caches`) and quotas (`quotas`); how text becomes these types (`server`, `store`).
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -12,6 +12,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use super::caches::CacheRules;
+use super::quotas::Quotas;
 use crate::model::Endpoint;
 
 /// Everything that can be configured.
@@ -31,6 +32,8 @@ pub struct Config {
     pub fence: FenceConfig,
     /// Encoding and lifetime per cache.
     pub caches: CacheRules,
+    /// How much a cache or a tenant may hold, and how often it may be called.
+    pub quotas: Quotas,
     /// HTTP sessions.
     pub sessions: SessionsConfig,
     /// Messages between pods.

@@ -84,7 +84,7 @@ pub(super) fn digits(text: &str) -> Option<u64> {
 }
 
 /// A size in its largest unit that divides it.
-fn format_size(bytes: u64) -> String {
+pub(super) fn format_size(bytes: u64) -> String {
     let unit = SIZES
         .iter()
         .find(|(_, unit)| bytes >= *unit && bytes.is_multiple_of(*unit));

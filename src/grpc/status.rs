@@ -44,6 +44,7 @@ pub(super) const fn code(cause: Cause) -> Code {
         | Cause::Overloaded
         | Cause::AnswerTooLarge
         | Cause::StoreFull
+        | Cause::Quota
         | Cause::ListTooLarge
         | Cause::SessionTooLarge
         | Cause::TooManySubscribers
@@ -72,7 +73,7 @@ pub(super) fn status(fault: &Fault) -> Status {
         DOMAIN,
         metadata(fault.applied, fault.cause.owner()),
     );
-    if let Some(delay) = fault.cause.retry_after() {
+    if let Some(delay) = fault.retry_after() {
         details.set_retry_info(Some(delay));
     }
     Status::with_error_details(code(fault.cause), fault.detail.clone(), details)

@@ -8,7 +8,7 @@ use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status};
 
 use crate::cache::Loads;
-use crate::config::{Config, Limits, Profile};
+use crate::config::{Config, Limits, Profile, Quota};
 use crate::failover::{self, Phase, Weakness};
 use crate::model::Moment;
 use crate::near::Figures;
@@ -50,6 +50,7 @@ pub type ShowNear = Arc<dyn Fn() -> answer::Near + Send + Sync>;
 pub struct StatusService {
     sources: Sources,
     limits: Limits,
+    quotas: Vec<String>,
     profile: Profile,
     sessions: bool,
     loads: Arc<Loads>,
@@ -68,6 +69,7 @@ impl StatusService {
         Self {
             sources,
             limits: config.limits.clone(),
+            quotas: config.quotas.rules().iter().map(Quota::to_string).collect(),
             profile: config.profile,
             sessions: config.sessions.active,
             loads,
@@ -80,7 +82,7 @@ impl StatusService {
         let mut status = v1::GetStatusResponse {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started: Some(timestamp(self.started)),
-            limits: Some(limits(&self.limits)),
+            limits: Some(limits(&self.limits, self.quotas.clone())),
             capabilities: capability::list(self.sessions),
             profile: match self.profile {
                 Profile::Default => "default",
@@ -135,7 +137,7 @@ fn past(shown: &mut v1::GetStatusResponse, status: &failover::Status, weaknesses
     shown.weaknesses = found.iter().map(show_failover::weakness).collect();
 }
 
-fn limits(limits: &Limits) -> answer::Limits {
+fn limits(limits: &Limits, quotas: Vec<String>) -> answer::Limits {
     answer::Limits {
         key_bytes: limits.key,
         value_bytes: limits.value,
@@ -151,6 +153,7 @@ fn limits(limits: &Limits) -> answer::Limits {
         session_attribute_bytes: limits.session_attribute,
         session_bytes: limits.session,
         sessions_found: limits.sessions_found as u64,
+        quotas,
     }
 }
 

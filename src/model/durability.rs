@@ -61,6 +61,7 @@ impl Durability {
             cause: Cause::AppliedUnreplicated,
             applied: Applied::Yes,
             detail: "the embedded store has no replicas".to_owned(),
+            wait: None,
         })
     }
 }

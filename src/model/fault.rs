@@ -55,6 +55,8 @@ pub enum Cause {
     AnswerTooLarge,
     /// The value does not fit the embedded store.
     StoreFull,
+    /// The cache or its tenant holds as much, or is called as often, as its quota allows.
+    Quota,
     /// The entry is not a decimal number of 64 bits, or would not fit into them.
     NotANumber,
     /// The entry is not a list, or the member of one is broken.
@@ -146,6 +148,7 @@ impl Cause {
             Self::Overloaded => "OVERLOADED",
             Self::AnswerTooLarge => "ANSWER_TOO_LARGE",
             Self::StoreFull => "STORE_FULL",
+            Self::Quota => "QUOTA",
             Self::NotANumber => "NOT_A_NUMBER",
             Self::NotAList => "NOT_A_LIST",
             Self::ListTooLarge => "LIST_TOO_LARGE",
@@ -173,6 +176,7 @@ impl Cause {
         match self {
             Self::Deadline
             | Self::AnswerTooLarge
+            | Self::Quota
             | Self::NotANumber
             | Self::NotAList
             | Self::ListTooLarge
@@ -216,7 +220,7 @@ impl Cause {
         }
     }
 
-    /// How long to wait before a retry can help; `None` where waiting does not.
+    /// How long to wait before a retry can help; `None` where waiting does not, or the fault says for itself how long.
     pub const fn retry_after(self) -> Option<Duration> {
         match self {
             Self::NoSession
@@ -250,6 +254,7 @@ impl Cause {
             | Self::Deadline
             | Self::AnswerTooLarge
             | Self::StoreFull
+            | Self::Quota
             | Self::NotANumber
             | Self::NotAList
             | Self::ListTooLarge
@@ -276,6 +281,8 @@ pub struct Fault {
     pub applied: Applied,
     /// One sentence for a person; never holds a key, a value or a secret.
     pub detail: String,
+    /// How long to wait before a retry can help, where that is known better than by the cause.
+    pub wait: Option<Duration>,
 }
 
 impl Fault {
@@ -285,7 +292,21 @@ impl Fault {
             cause,
             applied: Applied::No,
             detail: detail.into(),
+            wait: None,
         }
+    }
+
+    /// The same, which a retry after that long can help.
+    pub fn retry_in(self, wait: Duration) -> Self {
+        Self {
+            wait: Some(wait),
+            ..self
+        }
+    }
+
+    /// How long to wait before a retry can help; `None` where waiting does not.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.wait.or_else(|| self.cause.retry_after())
     }
 
     /// The words of a server, without the arguments that it repeats for a command that it does not know: those are
@@ -302,6 +323,7 @@ impl Fault {
             cause,
             applied: Applied::Unknown,
             detail: detail.into(),
+            wait: None,
         }
     }
 }

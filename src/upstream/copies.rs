@@ -244,5 +244,6 @@ fn short(wanted: u32, had: Option<u32>) -> Fault {
         cause: Cause::AppliedUnreplicated,
         applied: Applied::Yes,
         detail,
+        wait: None,
     }
 }

@@ -32,11 +32,10 @@ pub(super) fn classify(error: &RedisError, effect: Effect) -> Fault {
                 Cause::RedisUnreachable,
                 format!("the link to Redis failed: {error}"),
             ),
-            Effect::Write => Fault {
-                cause: Cause::OutcomeUnknown,
-                applied: Applied::Unknown,
-                detail: format!("the link to Redis failed with the write in flight: {error}"),
-            },
+            Effect::Write => Fault::unknown(
+                Cause::OutcomeUnknown,
+                format!("the link to Redis failed with the write in flight: {error}"),
+            ),
         },
     }
 }
@@ -56,6 +55,7 @@ pub(super) fn unexpected(value: &Value, effect: Effect) -> Fault {
             Effect::Write => Applied::Unknown,
         },
         detail: format!("Redis answered with {shape}"),
+        wait: None,
     }
 }
 

@@ -24,6 +24,13 @@ const PATIENT: &[&str] = &["--redis-command-timeout", "10s"];
 /// What the table says about the server under test.
 pub(crate) const CACHES: (&str, &str) = ("VEDETTA_CACHES", "bt_raw*:raw,bt_ttl:framed:1h");
 
+/// What it says about quotas.
+pub(crate) const QUOTAS: (&str, &str) = (
+    "VEDETTA_QUOTAS",
+    "cache=bt_framed_few entries=2,cache=bt_framed_small bytes=2KiB,cache=bt_framed_slow rate=1/s,\
+     cache=bt_raw_slow rate=1/s,tenant=bt-bound entries=2",
+);
+
 /// Where the table is.
 pub(crate) fn table() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/behaviour")
@@ -47,7 +54,7 @@ async fn assert_behaves(address: &str, store: Store) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn embedded_store() {
-    let vedetta = Vedetta::start(&[], &[CACHES]);
+    let vedetta = Vedetta::start(&[], &[CACHES, QUOTAS]);
     assert_behaves(&format!("http://{}", vedetta.api()), Store::Embedded).await;
     assert_behaves(
         &format!("unix:{}", vedetta.socket().display()),
@@ -60,7 +67,7 @@ async fn embedded_store() {
 async fn single_redis() {
     let redis = Redis::start(&RedisOptions::default());
     let address = redis.address().to_string();
-    let vedetta = Vedetta::start(PATIENT, &[CACHES, ("REDIS_ADDRESS", &address)]);
+    let vedetta = Vedetta::start(PATIENT, &[CACHES, QUOTAS, ("REDIS_ADDRESS", &address)]);
     assert_behaves(
         &format!("unix:{}", vedetta.socket().display()),
         Store::Redis,
@@ -73,7 +80,7 @@ async fn sentinel_set() {
     let set = SentinelSet::start();
     let vedetta = Vedetta::start(
         PATIENT,
-        &[CACHES, ("REDIS_ADDRESSES", &set.sentinel_list())],
+        &[CACHES, QUOTAS, ("REDIS_ADDRESSES", &set.sentinel_list())],
     );
     assert_behaves(&format!("http://{}", vedetta.api()), Store::Sentinel).await;
 }
@@ -81,7 +88,7 @@ async fn sentinel_set() {
 /// Every step of `must_fail` is wrong on purpose; a runner that lets one pass sees nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_expectation_is_noticed() {
-    let vedetta = Vedetta::start(&[], &[CACHES]);
+    let vedetta = Vedetta::start(&[], &[CACHES, QUOTAS]);
     let address = format!("unix:{}", vedetta.socket().display());
     let report = run_table(&address, &table().join("must_fail"), Store::Embedded).await;
     assert!(!report.failed.is_empty());
@@ -95,7 +102,7 @@ async fn a_wrong_expectation_is_noticed() {
 /// one whose entry is not true.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_rpc_is_listed_and_does_what_its_entry_says() {
-    let vedetta = Vedetta::start(&[], &[CACHES]);
+    let vedetta = Vedetta::start(&[], &[CACHES, QUOTAS]);
     let api = Api::load();
     let rpcs = api.rpcs_of("vedetta.v1");
     let client = Client::connect(api, &format!("unix:{}", vedetta.socket().display())).await;

@@ -34,6 +34,7 @@ mod outage;
 mod outcomes;
 mod partition;
 mod python;
+mod quotas;
 mod resurrection;
 mod sentinels;
 mod sessions;

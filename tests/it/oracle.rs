@@ -6,6 +6,8 @@
 //! compared by which of them are equal, times to live by the hour. The seed of each history is printed if it fails;
 //! `VEDETTA_SEED` runs that one alone, `VEDETTA_LONG` runs many more.
 //!
+//! After each history, what is counted for quotas is compared with what is there (`quotas/audit.rs`).
+//!
 //! To add a call: a variant of [`Op`], where it is drawn, and how it is sent (`oracle/op.rs`).
 //!
 //! Not here: faults (`tests/race`), and time that passes.
@@ -15,6 +17,7 @@ mod op;
 
 use std::collections::HashMap;
 use std::fmt::{Display, Formatter};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
@@ -23,7 +26,9 @@ use rand::{Rng, SeedableRng};
 use tonic::transport::Channel;
 use vedetta::proto::v1::cache_client::CacheClient;
 
-use crate::support::{Redis, RedisOptions, Vedetta};
+use crate::quotas::ALL;
+use crate::quotas::audit::audit;
+use crate::support::{Redis, RedisOptions, Vedetta, wait};
 use op::{Answer, Op, Spot, send};
 
 const ROUNDS: usize = 4;
@@ -32,6 +37,9 @@ const PODS: usize = 3;
 const ORDERS: usize = 3;
 const CACHES: [&str; 3] = ["framed", "raw", "hour"];
 const RULES: (&str, &str) = ("VEDETTA_CACHES", "raw:raw,hour:framed:5h");
+
+/// A sweep after a flush may be at work.
+const COUNTED_WITHIN: Duration = Duration::from_secs(10);
 
 type Client = CacheClient<Channel>;
 
@@ -195,7 +203,7 @@ async fn redis_answers_as_the_embedded_store_does_in_some_order() {
     let redis = Redis::start(&RedisOptions::default());
     let address = redis.address().to_string();
     let pods: Vec<Vedetta> = (0..PODS)
-        .map(|_| Vedetta::start(&[], &[RULES, ("REDIS_ADDRESS", &address)]))
+        .map(|_| Vedetta::start(&[], &[RULES, ALL, ("REDIS_ADDRESS", &address)]))
         .collect();
     let embedded = Vedetta::start(&[], &[RULES]);
     let mut clients: Vec<Client> = pods.iter().map(client).collect();
@@ -205,6 +213,11 @@ async fn redis_answers_as_the_embedded_store_does_in_some_order() {
         for seed in &seeds {
             let told = history(&mut clients, &mut oracle, cache, *seed).await;
             told.unwrap_or_else(|told| panic!("{told}"));
+            let mut connection = redis.connect().expect("a connection");
+            let what = format!("VEDETTA_SEED={seed} in {cache}: what is counted is there");
+            wait::until(&what, COUNTED_WITHIN, || {
+                audit(&mut connection, "", &["framed", "hour"])
+            });
         }
     }
     println!(

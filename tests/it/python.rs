@@ -5,7 +5,7 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-use crate::behaviour::{CACHES, table};
+use crate::behaviour::{CACHES, QUOTAS, table};
 use crate::support::Vedetta;
 
 /// Runs a program of `tests/clients/python`, and shows what it says.
@@ -23,7 +23,7 @@ pub(crate) fn run(program: &str, arguments: &[&str]) -> Output {
 
 #[test]
 fn the_table_holds_over_tcp_and_over_the_socket() {
-    let vedetta = Vedetta::start(&[], &[CACHES]);
+    let vedetta = Vedetta::start(&[], &[CACHES, QUOTAS]);
     let (tcp, socket) = (
         vedetta.api().to_string(),
         format!("unix:{}", vedetta.socket().display()),
@@ -41,7 +41,7 @@ fn the_table_holds_over_tcp_and_over_the_socket() {
 /// As `behaviour::a_wrong_expectation_is_noticed`, for the Python runner.
 #[test]
 fn a_wrong_expectation_is_noticed() {
-    let vedetta = Vedetta::start(&[], &[CACHES]);
+    let vedetta = Vedetta::start(&[], &[CACHES, QUOTAS]);
     let socket = format!("unix:{}", vedetta.socket().display());
     let wrong = table().join("must_fail");
     let wrong = wrong.display().to_string();

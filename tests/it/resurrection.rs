@@ -13,6 +13,8 @@ use std::time::Duration;
 use vedetta::proto::v1::get_status_response::failover::Kind;
 
 use crate::client::Client;
+use crate::quotas::ALL;
+use crate::quotas::audit::audit;
 use crate::support::{Redis, RedisOptions, SentinelOptions, SentinelSet, Vedetta, wait};
 
 const KEYS: usize = 300;
@@ -45,6 +47,7 @@ fn follow(set: &SentinelSet) -> Vedetta {
         ("REDIS_ADDRESSES", list.as_str()),
         ("VEDETTA_CACHES", "raw*:raw"),
         ("VEDETTA_FENCE_PERIOD", "7s"),
+        ALL,
     ];
     Vedetta::start(&[], &environment)
 }
@@ -137,6 +140,16 @@ fn what_was_overwritten_evicted_cleared_or_flushed_does_not_come_back() {
     let found = old(&client);
     println!("old values that are back, of {KEYS} in each of {CACHES:?}: {found:?}");
     assert_eq!(found, [0; 5]);
+    // What was removed there is not counted any more, and what a clear made dead neither.
+    let mut connection = set.redis(master).connect().expect("a connection");
+    let (entries, _) = wait::until("what is counted is there", WITHIN, || {
+        audit(
+            &mut connection,
+            "",
+            &["framed", "framed_cleared", "framed_flushed"],
+        )
+    });
+    println!("{entries} entries are counted on the next master");
     for number in 0..KEYS {
         let value = set.redis_cli(master, &["GET", &format!("raw::{}", key(number))]);
         assert_eq!(value, "", "raw::{}", key(number));

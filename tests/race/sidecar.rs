@@ -18,8 +18,8 @@ use vedetta::cache::{
 };
 use vedetta::clock;
 use vedetta::config::{
-    CachePolicy, CacheRule, CacheRules, Credentials, Encoding, FenceConfig, FenceMode, RedisConfig,
-    SentinelConfig, SentinelPolicy,
+    CachePolicy, CacheRule, CacheRules, Credentials, Encoding, FenceConfig, FenceMode, Quotas,
+    RedisConfig, SentinelConfig, SentinelPolicy,
 };
 use vedetta::dial::{Access, Secrets};
 use vedetta::drain::Tasks;
@@ -109,7 +109,7 @@ impl Sidecar {
         let metrics = Arc::new(registry.register(upstream::Metrics::register));
         let settings = session_settings(redis, &tasks, metrics, intake.clone(), bound);
         let elections = elections(upstream, bound, &registry, &tasks);
-        let journal = Journal::new("", hub.clone());
+        let journal = Journal::new("", &Quotas::default(), hub.clone());
         let following = Following {
             elections,
             settings: settings.clone(),
@@ -127,6 +127,7 @@ impl Sidecar {
             journal,
             witnesses: Witnesses::start(&settings, &tasks),
             prefix: settings.redis.prefix.clone(),
+            allowance: Arc::default(),
         };
         let store =
             registry.register(|| Remote::new(writing, cache_rules(), coherence, tasks.clone()));

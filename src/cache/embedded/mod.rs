@@ -13,6 +13,7 @@ mod list;
 mod load;
 mod operation;
 mod pending;
+mod quota;
 mod state;
 
 use std::sync::Arc;
@@ -30,6 +31,7 @@ use crate::model::{
 };
 
 use super::layout::Layout;
+use super::quota::Allowance;
 use super::store::{
     Edited, Granting, IfAbsent, Increment, Items, LeaseRequest, ListEdit, Put, Read, Store, Write,
     Written, other_lineage, too_large,
@@ -64,6 +66,12 @@ impl Embedded {
             // What is written lives as long as this value does.
             lineage: Lineage::new(0, &format!("{:032x}", rand::random::<u128>())),
         }
+    }
+
+    /// The same, which stores as far as this allows.
+    pub fn allowing(self, allowance: Arc<Allowance>) -> Self {
+        self.state.lock().allowance = allowance;
+        self
     }
 
     /// Tells subscribers which keys changed, and the writer that its write is in place: here, and nowhere else.

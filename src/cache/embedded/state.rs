@@ -7,6 +7,7 @@
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -20,6 +21,7 @@ use crate::model::{
 };
 
 use super::super::frame;
+use super::super::quota::Allowance;
 use super::super::store::{Edited, IfAbsent, Put, too_many_groups};
 use super::deadline::Deadlines;
 use super::entries::{ByWeight, Entries, Entry, Evictions, OVERHEAD, Place, weight};
@@ -62,6 +64,7 @@ pub(super) struct State {
     pub(super) entries: Entries,
     used: BTreeSet<CacheId>,
     pub(super) rules: CacheRules,
+    pub(super) allowance: Arc<Allowance>,
     capacity: u64,
     evictions: Evictions,
     pub(super) operations: Operations<i64>,
@@ -87,6 +90,7 @@ impl State {
             ),
             used: BTreeSet::new(),
             rules,
+            allowance: Arc::default(),
             capacity,
             evictions,
             operations: Operations::default(),
@@ -283,6 +287,7 @@ impl State {
             .with(&waiting.groups)
             .map_err(|_| too_many_groups())?;
         self.check_weight(weight(&put.key, &put.value, &groups))?;
+        self.check_quota((cache, &put.key), (&put.value, &groups), current, now)?;
         self.pending.remove(cache, &put.key);
         self.leases.end(cache, &put.key);
         let (value, version) = match self.rules.policy(&cache.name).encoding {
@@ -379,7 +384,7 @@ fn owned(value: Value) -> Value {
     }
 }
 
-fn is_live(entry: &Entry, now: Now) -> bool {
+pub(super) fn is_live(entry: &Entry, now: Now) -> bool {
     entry.expires.is_none_or(|at| now.clock < at)
 }
 

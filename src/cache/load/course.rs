@@ -97,6 +97,7 @@ impl<S: Store> Cache<S> {
         load: Load,
         loads: &Arc<Loads>,
     ) -> Result<Start<S>, Fault> {
+        self.allowance.call(id, 1)?;
         let mut progress = loads.begin(id, load.snapshot)?;
         let name = format!("{:032x}", rand::random::<u128>());
         let latest = Instant::now() + LONGEST_WAIT;
@@ -210,6 +211,7 @@ impl<S: Store> Loading<S> {
         if self.pending.is_empty() {
             return Ok(());
         }
+        self.cache.allowance.debit(&self.id, self.pending.len());
         let deadline = self.call.deadline();
         let store = self.cache.store();
         let sent = store.load(&self.id, &self.running, &self.pending, deadline);

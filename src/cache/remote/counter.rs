@@ -84,7 +84,7 @@ impl Core {
                 arguments[HEADER] = frame::header(&Value::Data(Bytes::new()), &version);
             }
             let script = &self.scripts.increment;
-            declared.call(batch, script, (keys, arguments), (&self.layout, cache));
+            declared.change(batch, script, (keys, arguments), (&self.layout, cache));
         };
         let item = Item {
             key: &increment.key,

@@ -53,7 +53,7 @@ impl Core {
             let keys = self.keys_of_expiry(cache, key);
             let arguments = vec![at.clone(), passed_for.clone(), new_stamp()];
             let script = &self.scripts.set_deadline;
-            declared.call(batch, script, (keys, arguments), (&self.layout, cache));
+            declared.change(batch, script, (keys, arguments), (&self.layout, cache));
         };
         let add = &add;
         let attempt = |session: Arc<Session>| async move {

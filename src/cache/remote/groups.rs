@@ -73,7 +73,7 @@ impl Core {
                 groups.len().to_string().into(),
             ];
             let script = &self.scripts.add_to_groups;
-            declared.call(batch, script, (keys, arguments), (&self.layout, cache));
+            declared.change(batch, script, (keys, arguments), (&self.layout, cache));
         };
         let what = (Operation::Group, cache);
         // The version stays, so an entry that a new master has may lack the groups: it is to go.

@@ -21,12 +21,14 @@ use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
 use crate::clock;
+use crate::config::Quotas;
 use crate::failover::{Reconcile, Reconciled, Reconciling};
 use crate::invalidation::{Event, Hub};
 use crate::model::{CacheId, Cause, Fault, GroupName, Moment, Place};
 use crate::upstream::{Batch, Effect, Operation, Reply, Session};
 
 use super::super::layout::Layout;
+use super::judged::Declared;
 use super::scripts::{MOST_READ, Scripts};
 use super::{new_stamp, strange};
 pub(super) use notes::Wrote;
@@ -57,11 +59,11 @@ pub(super) type Again = mpsc::Receiver<CacheId>;
 
 impl Journal {
     /// An empty one.
-    pub fn new(prefix: &str, hub: Arc<Hub>) -> (Arc<Self>, ClearsAgain) {
+    pub fn new(prefix: &str, quotas: &Quotas, hub: Arc<Hub>) -> (Arc<Self>, ClearsAgain) {
         let (again, clears) = mpsc::channel(CLEARS);
         let journal = Self {
             halves: Mutex::default(),
-            layout: Layout::new(prefix),
+            layout: Layout::new(prefix).counting(quotas),
             scripts: Arc::new(Scripts::new()),
             hub,
             again,
@@ -145,10 +147,14 @@ impl Journal {
     }
 
     async fn compare(&self, session: &Arc<Session>) -> Result<Reconciled, Fault> {
-        let unproven = {
+        let mut unproven = {
             let mut halves = self.halves.lock();
             halves.unproven(session.history(), clock::now())
         };
+        if self.layout.counts() {
+            let entries = &mut unproven.entries;
+            entries.sort_by(|(_, a), (_, b)| a.cache.cmp(&b.cache));
+        }
         let mut found = Reconciled {
             checked: unproven.entries.len() + unproven.clears.len() + unproven.flushes.len(),
             ..Reconciled::default()
@@ -183,10 +189,19 @@ impl Journal {
         found: &mut Reconciled,
     ) -> Result<(), Fault> {
         let mut batch = Batch::new(Operation::Reconcile, Effect::Write);
-        for part in step.chunks(MOST_READ) {
+        // Where it is counted what caches hold, a script has entries of one cache only.
+        let together = |(_, a): &(Bytes, Note), (_, b): &(Bytes, Note)| {
+            !self.layout.counts() || a.cache == b.cache
+        };
+        let parts = step.chunk_by(together);
+        for part in parts.flat_map(|part| part.chunks(MOST_READ)) {
+            let Some((_, first)) = part.first() else {
+                continue;
+            };
             let keys: Vec<Bytes> = part.iter().map(|(entry, _)| entry.clone()).collect();
             let arguments: Vec<Bytes> = part.iter().flat_map(|(_, note)| kind(note)).collect();
-            batch.script(&self.scripts.reconcile, &keys, &arguments);
+            let (call, place) = ((keys, arguments), (&self.layout, &first.cache));
+            Declared::default().change(&mut batch, &self.scripts.reconcile, call, place);
         }
         let mut states = BytesMut::with_capacity(step.len());
         for reply in session.execute_here(&batch).await? {
@@ -229,11 +244,9 @@ impl Journal {
         let mut batch = Batch::new(Operation::Reconcile, Effect::Write);
         for (cache, clear) in &framed {
             let ours = clear.stamp.clone().unwrap_or_default();
-            batch.script(
-                &self.scripts.clear_again,
-                &[self.layout.stamp(cache)],
-                &[ours, new_stamp()],
-            );
+            let call = (vec![self.layout.stamp(cache)], vec![ours, new_stamp()]);
+            let script = &self.scripts.clear_again;
+            Declared::default().change(&mut batch, script, call, (&self.layout, cache));
         }
         let replies = match batch.is_empty() {
             true => Vec::new(),

@@ -16,10 +16,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::config::Bound;
 use crate::model::{CacheId, Cause, Fault, GroupName, Groups, Key};
 use crate::upstream::{Batch, Effect, Operation, Reply, Script, Session};
 
-use super::super::layout::Layout;
+use super::super::layout::{Layout, Usage};
+use super::super::quota::Whose;
+use super::scripts::Change;
 use super::write::only;
 use super::{Core, Sent};
 
@@ -31,6 +34,9 @@ const ASKS: Reply = Reply::Int(-1);
 
 /// What a script answers when an entry would be in too many groups.
 const TOO_MANY: Reply = Reply::Int(-2);
+
+/// What a script answers first when a write would be more than a quota allows; then whose, of what, and how much is used.
+const BEYOND: Reply = Reply::Int(-3);
 
 /// Groups whose stamps a script may look at.
 #[derive(Debug, Clone, Default)]
@@ -64,13 +70,41 @@ impl Declared {
         &self,
         batch: &mut Batch,
         script: &Script,
-        (mut keys, mut arguments): (Vec<Bytes>, Vec<Bytes>),
+        call: (Vec<Bytes>, Vec<Bytes>),
+        place: (&Layout, &CacheId),
+    ) {
+        self.append(batch, script, call, place, &Usage::default());
+    }
+
+    /// The same of a script that changes entries, and counts them where that is asked for.
+    pub(super) fn change(
+        &self,
+        batch: &mut Batch,
+        change: &Change,
+        call: (Vec<Bytes>, Vec<Bytes>),
         (layout, cache): (&Layout, &CacheId),
     ) {
+        let usage = layout.usage(cache);
+        let script = match usage.keys.is_empty() {
+            true => &change.plain,
+            false => &change.counting,
+        };
+        self.append(batch, script, call, (layout, cache), &usage);
+    }
+
+    fn append(
+        &self,
+        batch: &mut Batch,
+        script: &Script,
+        (mut keys, mut arguments): (Vec<Bytes>, Vec<Bytes>),
+        (layout, cache): (&Layout, &CacheId),
+        usage: &Usage,
+    ) {
+        keys.extend_from_slice(&usage.keys);
         keys.extend(self.names.iter().map(|name| layout.group(cache, name)));
         let name = |name: &GroupName| Bytes::copy_from_slice(name.as_str().as_bytes());
         arguments.extend(self.names.iter().map(name));
-        arguments.push(self.names.len().to_string().into());
+        arguments.push(format!("{}{}", self.names.len(), usage.bounds).into());
         batch.script(script, &keys, &arguments);
     }
 }
@@ -143,7 +177,9 @@ impl Core {
                 }
             }
         }
-        let replies = items.into_iter().filter_map(|item| item.reply).collect();
+        let replies = items.into_iter().filter_map(|item| item.reply);
+        let replies = replies.map(|reply| self.within_quota(cache, reply));
+        let replies = replies.collect();
         Ok(Sent {
             replies,
             token,
@@ -153,6 +189,32 @@ impl Core {
 }
 
 impl Core {
+    /// The reply, or the fault of one that says that the write would be more than a quota allows.
+    fn within_quota(&self, cache: &CacheId, reply: Reply) -> Reply {
+        let Reply::Array(fields) = &reply else {
+            return reply;
+        };
+        let [
+            BEYOND,
+            Reply::Int(whose),
+            Reply::Int(bound),
+            Reply::Int(used),
+        ] = fields.as_slice()
+        else {
+            return reply;
+        };
+        let whose = match whose {
+            1 => Whose::Cache,
+            _ => Whose::Tenant,
+        };
+        let bound = match bound {
+            1 => Bound::Entries,
+            _ => Bound::Bytes,
+        };
+        let used = used.unsigned_abs();
+        Reply::Failed(self.allowance.exceeded((cache, whose), bound, used))
+    }
+
     /// As [`Self::send_judged`], for one script that changes nothing; returns what it answers.
     pub(super) async fn ask_judged(
         &self,

@@ -52,7 +52,7 @@ impl Core {
         let add = |batch: &mut Batch, _, declared: &Declared| {
             let call = self.edit_call(cache, edit, &version);
             let script = &self.scripts.list_edit;
-            declared.call(batch, script, call, (&self.layout, cache));
+            declared.change(batch, script, call, (&self.layout, cache));
         };
         let item = Item {
             key: &edit.key,

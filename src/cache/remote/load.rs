@@ -171,7 +171,7 @@ impl Core {
             put.groups.len().to_string().into(),
         ];
         let script = &self.scripts.load_framed;
-        declared.call(batch, script, (keys, arguments), (&self.layout, cache));
+        declared.change(batch, script, (keys, arguments), (&self.layout, cache));
     }
 
     fn add_renewal(&self, batch: &mut Batch, cache: &CacheId, running: &Running, ms: Bytes) {

@@ -43,7 +43,7 @@ impl Core {
             let (id, encoding) = (running.id.clone(), encoding.clone());
             let call = (names, vec![id, encoding, shared(cache), new_stamp()]);
             let script = &self.scripts.load_remove;
-            declared.call(batch, script, call, (&self.layout, cache));
+            declared.change(batch, script, call, (&self.layout, cache));
         };
         // One script for some of them, so one item.
         let item = |keys: &&'a [Key]| Item {

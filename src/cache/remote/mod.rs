@@ -64,6 +64,7 @@ use crate::upstream::{Lane, Reply, Session, Witnesses};
 
 use super::frame::STAMP_BYTES;
 use super::layout::{LEASES, Layout};
+use super::quota::Allowance;
 use super::store::{
     Edited, Granting, IfAbsent, Increment, Items, LeaseRequest, ListEdit, Put, Read, Store, Write,
     Written,
@@ -112,6 +113,7 @@ struct Core {
     tasks: Tasks,
     passage: Passage,
     journal: Arc<Journal>,
+    allowance: Arc<Allowance>,
     witnesses: Witnesses,
     /// Turns to read single entries.
     fills: Semaphore,
@@ -128,6 +130,8 @@ pub struct Writing {
     pub witnesses: Witnesses,
     /// Stands before every key.
     pub prefix: String,
+    /// What quotas leave.
+    pub allowance: Arc<Allowance>,
 }
 
 impl Remote {
@@ -136,7 +140,7 @@ impl Remote {
 
     /// On whatever master the passage leads to.
     pub fn new(writing: Writing, rules: CacheRules, coherence: Coherence, tasks: Tasks) -> Self {
-        let layout = Layout::new(&writing.prefix);
+        let layout = Layout::new(&writing.prefix).counting(writing.allowance.quotas());
         let lane = writing.passage.lane().clone();
         let (journal, ClearsAgain(clears)) = writing.journal;
         let scripts = Arc::new(Scripts::new());
@@ -160,6 +164,7 @@ impl Remote {
             tasks,
             passage: writing.passage,
             journal,
+            allowance: writing.allowance,
             witnesses: writing.witnesses,
             fills: Semaphore::new(reader::FILLS),
         });

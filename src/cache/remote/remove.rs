@@ -72,7 +72,7 @@ impl Core {
                 vec![new_stamp()],
             );
             let script = &self.scripts.evict_framed;
-            declared.call(batch, script, call, (&self.layout, cache));
+            declared.change(batch, script, call, (&self.layout, cache));
         };
         let version = new_version(&session);
         let wrote = |key| (key, Wrote::Removal(version.clone()));
@@ -158,11 +158,9 @@ impl Core {
         stamp: &Bytes,
     ) -> Result<(Option<u64>, Sent), Fault> {
         let mut batch = Batch::new(Operation::Clear, Effect::Write);
-        batch.script(
-            &self.scripts.clear_framed,
-            &[self.layout.stamp(cache)],
-            std::slice::from_ref(stamp),
-        );
+        let call = (vec![self.layout.stamp(cache)], vec![stamp.clone()]);
+        let script = &self.scripts.clear_framed;
+        Declared::default().change(&mut batch, script, call, (&self.layout, cache));
         let sent = self.send_write(session, batch).await?;
         truth(sent.replies.first().cloned().unwrap_or(Reply::Nil))?;
         Ok((None, sent))

@@ -27,37 +27,66 @@ macro_rules! script {
     };
 }
 
+/// A script of one of these kinds that changes entries of a framed cache, with and without counting them.
+macro_rules! change {
+    (judges, $($part:literal),+) => {
+        Change {
+            plain: script!(judges, "uncounted", $($part),+),
+            counting: script!(judges, "usage", $($part),+),
+        }
+    };
+    (stores, $($part:literal),+) => {
+        Change {
+            plain: script!(stores, "uncounted", $($part),+),
+            counting: script!(stores, "usage", $($part),+),
+        }
+    };
+    ($($before:literal),+; $part:literal) => {
+        Change {
+            plain: script!($($before),+, "uncounted", $part),
+            counting: script!($($before),+, "usage", $part),
+        }
+    };
+}
+
+/// A script that changes what quotas count. Where there is no quota it knows nothing of them.
+#[derive(Debug)]
+pub(super) struct Change {
+    pub(super) plain: Script,
+    pub(super) counting: Script,
+}
+
 /// Everything that must be atomic.
 #[derive(Debug)]
 pub(super) struct Scripts {
     pub(super) read_many: Script,
     pub(super) confirm: Script,
-    pub(super) put_framed: Script,
+    pub(super) put_framed: Change,
     pub(super) put_raw: Script,
-    pub(super) evict_framed: Script,
-    pub(super) touch: Script,
-    pub(super) add_to_groups: Script,
+    pub(super) evict_framed: Change,
+    pub(super) touch: Change,
+    pub(super) add_to_groups: Change,
     pub(super) flush_groups: Script,
     pub(super) flush_again: Script,
-    pub(super) clear_framed: Script,
+    pub(super) clear_framed: Change,
     pub(super) sweep: Script,
-    pub(super) sweep_groups: Script,
+    pub(super) sweep_groups: Change,
     pub(super) swept: Script,
-    pub(super) increment: Script,
-    pub(super) list_edit: Script,
+    pub(super) increment: Change,
+    pub(super) list_edit: Change,
     pub(super) lease: Script,
     pub(super) release: Script,
-    pub(super) set_deadline: Script,
+    pub(super) set_deadline: Change,
     pub(super) mark_deadlines: Script,
     pub(super) forget_deadlines: Script,
     pub(super) ttl: Script,
-    pub(super) reconcile: Script,
-    pub(super) clear_again: Script,
+    pub(super) reconcile: Change,
+    pub(super) clear_again: Change,
     pub(super) evict_raw: Script,
     pub(super) load_begin: Script,
-    pub(super) load_framed: Script,
+    pub(super) load_framed: Change,
     pub(super) load_raw: Script,
-    pub(super) load_remove: Script,
+    pub(super) load_remove: Change,
     pub(super) load_renew: Script,
     pub(super) load_finish: Script,
 }
@@ -67,32 +96,32 @@ impl Scripts {
         Self {
             read_many: script!("bytes", "read_many"),
             confirm: script!("bytes", "digest", "confirm"),
-            put_framed: script!(stores, "put_framed"),
+            put_framed: change!(stores, "put_framed"),
             put_raw: script!("bytes", "digest", "expire", "deadline", "note", "put_raw"),
-            evict_framed: script!(judges, "note", "evict_framed"),
-            touch: script!(judges, "deadline", "note", "touch"),
-            add_to_groups: script!(stores, "add_to_groups"),
+            evict_framed: change!(judges, "note", "evict_framed"),
+            touch: change!(judges, "deadline", "note", "touch"),
+            add_to_groups: change!(stores, "add_to_groups"),
             flush_groups: script!("room", "bytes", "clock", "flush_groups"),
             flush_again: script!("bytes", "clock", "flush_again"),
-            clear_framed: script!("clear_framed"),
+            clear_framed: change!("bytes"; "clear_framed"),
             sweep: script!(judges, "sweep"),
-            sweep_groups: script!(judges, "sweep_groups"),
+            sweep_groups: change!(judges, "sweep_groups"),
             swept: script!("swept"),
-            increment: script!(stores, "increment"),
-            list_edit: script!(stores, "list_edit"),
+            increment: change!(stores, "increment"),
+            list_edit: change!(stores, "list_edit"),
             lease: script!(stores, "lease"),
             release: script!("bytes", "release"),
-            set_deadline: script!(judges, "deadline", "note", "set_deadline"),
+            set_deadline: change!(judges, "deadline", "note", "set_deadline"),
             mark_deadlines: script!("mark_deadlines"),
             forget_deadlines: script!("forget_deadlines"),
             ttl: script!(judges, "deadline", "ttl"),
-            reconcile: script!("bytes", "digest", "reconcile"),
-            clear_again: script!("clear_again"),
+            reconcile: change!("bytes", "digest"; "reconcile"),
+            clear_again: change!("bytes"; "clear_again"),
             evict_raw: script!("note", "evict_raw"),
             load_begin: script!("bytes", "digest", "frame", "clock", "load_begin"),
-            load_framed: script!(stores, "loading", "load_framed"),
+            load_framed: change!(stores, "loading", "load_framed"),
             load_raw: script!("bytes", "expire", "deadline", "loading", "load_raw"),
-            load_remove: script!(judges, "loading", "load_remove"),
+            load_remove: change!(judges, "loading", "load_remove"),
             load_renew: script!("loading", "load_renew"),
             load_finish: script!("bytes", "digest", "frame", "loading", "load_finish"),
         }

@@ -94,7 +94,7 @@ impl Sweeper {
                 let keys = [std::slice::from_ref(&stamp), entries].concat();
                 let script = &self.scripts.sweep_groups;
                 let call = (keys, vec![new_stamp()]);
-                declared.call(&mut batch, script, call, (&self.layout, cache));
+                declared.change(&mut batch, script, call, (&self.layout, cache));
             }
             batch.command("PEXPIRE", &[&lock, LOCK_MS]);
             for reply in session.execute(batch).await? {

@@ -226,7 +226,7 @@ impl Core {
                 super::history(session),
             ];
             let script = &self.scripts.put_framed;
-            declared.call(batch, script, (keys, arguments), (&self.layout, cache));
+            declared.change(batch, script, (keys, arguments), (&self.layout, cache));
             return;
         }
         let bytes = frame::raw(&put.value);
@@ -264,7 +264,7 @@ impl Core {
             let keys = self.keys_of_expiry(cache, key);
             let arguments = vec![expiry.kind.clone(), expiry.ms.clone(), new_stamp()];
             let script = &self.scripts.touch;
-            declared.call(batch, script, (keys, arguments), (&self.layout, cache));
+            declared.change(batch, script, (keys, arguments), (&self.layout, cache));
         };
         let attempt = |session: Arc<Session>| async move {
             let item = Item {

@@ -8,6 +8,8 @@ mod aliases;
 #[cfg(test)]
 mod caches;
 #[cfg(test)]
+mod quotas;
+#[cfg(test)]
 mod settings;
 #[cfg(test)]
 mod sources;

@@ -96,7 +96,8 @@ fn code_of(reason: &str) -> &'static str {
         | "REDIS_OUT_OF_MEMORY"
         | "OVERLOADED"
         | "LIST_TOO_LARGE"
-        | "SESSION_TOO_LARGE" => "RESOURCE_EXHAUSTED",
+        | "SESSION_TOO_LARGE"
+        | "QUOTA" => "RESOURCE_EXHAUSTED",
         "LINEAGE_CHANGED" | "NOT_A_NUMBER" | "NOT_A_LIST" | "FLOOR_REQUIRED"
         | "SESSIONS_INACTIVE" | "TOO_MANY_GROUPS" => "FAILED_PRECONDITION",
         "APPLIED_UNREPLICATED" => "ABORTED",

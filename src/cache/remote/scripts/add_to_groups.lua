@@ -1,5 +1,5 @@
 -- Makes a live entry a member of groups; before there is one, keeps the groups for it, with the stamps of this moment.
--- KEYS  entry, stamp, what waits for the entry, flush clock, stamps of groups...
+-- KEYS  entry, stamp, what waits for the entry, flush clock, records of usage..., stamps of groups...
 -- ARGV  random, ms for which the groups wait, how many of the declared groups are joined, declared groups
 -- Answers {1} or {0} (they wait), {-2} if the entry would be in too many groups, or asks.
 local random = ARGV[1]
@@ -11,10 +11,13 @@ if tail then
   local before = #groups
   if not join(groups, tonumber(ARGV[3]), random, KEYS[4]) then return {-2} end
   if #groups > before then
-    local bytes = redis.call('GET', KEYS[1])
+    local bytes, counts = redis.call('GET', KEYS[1]), counted(KEYS[1])
     -- What a later version has written behind the groups stays.
     local rest = write_groups(groups) .. string.sub(tail, length + 1)
-    redis.call('SET', KEYS[1], frame(string.sub(bytes, 1, 24), stamp, rest) .. string.sub(bytes, 41 + #tail), 'KEEPTTL')
+    bytes = frame(string.sub(bytes, 1, 24), stamp, rest) .. string.sub(bytes, 41 + #tail)
+    redis.call('SET', KEYS[1], bytes, 'KEEPTTL')
+    recount(KEYS[1], counts, counts and #bytes)
+    keep_usage()
   end
   return {1}
 end

@@ -2,12 +2,12 @@
 -- A group stamp key holds 16 random bytes and 8 bytes of the number of the flush at which it was made or replaced.
 --
 -- To judge such an entry a script reads the stamps of its groups, whose keys only the entry knows. The caller declares
--- those that it believes in: the last argument is how many, the arguments before it are their names, and the last keys
--- are their keys, in the same order. A script that meets other groups changes nothing and asks for them.
+-- those that it believes in: the last argument begins with how many, the arguments before it are their names, and the last
+-- keys are their keys, in the same order. A script that meets other groups changes nothing and asks for them.
 local MOST_GROUPS = 16
 local declared, declared_names = {}, {}
 do
-  local count = tonumber(ARGV[#ARGV])
+  local count = tonumber(string.match(ARGV[#ARGV], '^%d+'))
   for place = 1, count do
     declared_names[place] = ARGV[#ARGV - 1 - count + place]
     declared[declared_names[place]] = KEYS[#KEYS - count + place]

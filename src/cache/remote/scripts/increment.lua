@@ -1,11 +1,11 @@
 -- Adds to a counter in one atomic step, once per operation.
 -- KEYS  entry, operation, floor, deadline, deadlines of the cache, notes for a load, and in framed caches: stamp, what
---       waits for the entry, lease, stamps of groups...
+--       waits for the entry, lease, records of usage..., stamps of groups...
 -- ARGV  delta, floor or '', expiry kind and ms if it is created, ms for which the operation is remembered or '',
 --       random, header before the stamp, history, declared groups
 -- Answers {1, new value}, or {0, 'N'} if the entry is not a number or would leave 64 bits, or {0, 'F'} if its floor has to
 -- be told first: it had one once, and since then the counter has gone or the history has changed, which may have lost
--- increments; or asks.
+-- increments; what is beyond a quota; or asks.
 -- Numbers of Lua have 53 bits, so Redis adds: in the key of the operation, which thereby holds the answer.
 local delta, floor, kind, ms, kept = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local framed = KEYS[7]
@@ -60,17 +60,27 @@ if type(sum) == 'table' and sum.err then
   return {0, 'N'}
 end
 local value = redis.call('GET', KEYS[2])
+local header, groups, before = '', {}, nil
+if framed then
+  if not exists then groups = waiting(KEYS[8]) end
+  header = frame(ARGV[7], stamp, tail or write_groups(groups))
+  local refused
+  refused, before = beyond(KEYS[1], stamp, #header + #value)
+  if refused then
+    redis.call('UNLINK', KEYS[2])
+    return refused
+  end
+end
 if kept == '' then redis.call('UNLINK', KEYS[2]) end
 if floor ~= '' then redis.call('SET', KEYS[3], ARGV[8]) end
 if exists then kind, ms = 'K', '' end
 kind, ms = due(KEYS[4], mark_of(KEYS[5], stamp), kind, ms)
-local header = ''
-if framed then
-  local groups = not exists and waiting(KEYS[8]) or {}
-  header = frame(ARGV[7], stamp, tail or write_groups(groups))
-  if #groups > 0 then redis.call('UNLINK', KEYS[8]) end
-end
 store(KEYS[1], header .. value, kind, ms, exists)
-if framed then redis.call('UNLINK', KEYS[9]) end
 note_for_load(KEYS[6], KEYS[1])
+if #groups > 0 then redis.call('UNLINK', KEYS[8]) end
+if framed then
+  recount(KEYS[1], before, #header + #value)
+  keep_usage()
+  redis.call('UNLINK', KEYS[9])
+end
 return {1, value}

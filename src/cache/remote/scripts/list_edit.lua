@@ -1,11 +1,11 @@
 -- Changes a list in one atomic step, once per operation. See src/cache/list.rs for what a list looks like.
 -- KEYS  entry, operation, deadline, deadlines of the cache, notes for a load, and in framed caches: stamp, what waits
---       for the entry, lease, stamps of groups...
+--       for the entry, lease, records of usage..., stamps of groups...
 -- ARGV  expiry kind and ms if it is created, ms for which the operation is remembered or '', random, header before the
 --       stamp, most bytes, most members, how many members go and how many come, those that go, those that come, declared
 --       groups
 -- Answers {1, version, list, 1 if anything was changed now}, or {0, 'N'} if the entry is not a list, or {0, 'L'} if
--- that has or would have too much; or asks.
+-- that has or would have too much; what is beyond a quota; or asks.
 local kind, ms, kept, most = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[7])
 local framed = KEYS[6]
 if kept ~= '' then
@@ -91,16 +91,23 @@ if not same then
   bytes = after
   if count > most or #bytes > tonumber(ARGV[6]) then return {0, 'L'} end
   if version then kind, ms = 'K', '' end
-  kind, ms = due(KEYS[3], mark_of(KEYS[4], stamp), kind, ms)
-  local header = ''
+  local header, groups, before = '', {}, nil
   if framed then
-    local groups = not version and waiting(KEYS[7]) or {}
+    if not version then groups = waiting(KEYS[7]) end
     header = frame(ARGV[5], stamp, tail or write_groups(groups))
-    if #groups > 0 then redis.call('UNLINK', KEYS[7]) end
+    local refused
+    refused, before = beyond(KEYS[1], stamp, #header + #bytes)
+    if refused then return refused end
   end
+  kind, ms = due(KEYS[3], mark_of(KEYS[4], stamp), kind, ms)
   store(KEYS[1], header .. bytes, kind, ms, version)
-  if framed then redis.call('UNLINK', KEYS[8]) end
   note_for_load(KEYS[5], KEYS[1])
+  if #groups > 0 then redis.call('UNLINK', KEYS[7]) end
+  if framed then
+    recount(KEYS[1], before, #header + #bytes)
+    keep_usage()
+    redis.call('UNLINK', KEYS[8])
+  end
   version = framed and string.sub(ARGV[5], 9, 24) or digest(bytes)
 end
 if kept ~= '' then

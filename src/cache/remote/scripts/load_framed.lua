@@ -2,10 +2,11 @@
 -- names, since the load began. The groups of the entry that it replaces stay: nobody but whoever adds to them has
 -- changed it since.
 -- KEYS  entry, record of the load, notes for it, stamp, what waits for the entry, flush clock, deadline, deadlines of the
---       cache, lease, stamps of groups...
+--       cache, lease, records of usage..., stamps of groups...
 -- ARGV  id, mode, snapshot in 20 digits, expiry kind, ms, random, header before the stamp, value, how many of the declared
 --       groups are joined, declared groups
--- Answers 1 stored, 0 passed over, -1 the load is over, {-2} if the entry would be in too many groups; or asks.
+-- Answers 1 stored, 0 passed over, -1 the load is over, {-2} if the entry would be in too many groups; what is beyond
+-- a quota; or asks.
 local record, random, count = KEYS[2], ARGV[6], tonumber(ARGV[9])
 if not is_running(record, KEYS[3], ARGV[1]) then return -1 end
 local stamp, clean = stamp_of(KEYS[4], random)
@@ -28,8 +29,13 @@ if count > 0 and not unflushed(count, began[2], struct.unpack('>I8', began[3]), 
 local groups = tail and read_groups(tail) or waiting(KEYS[5])
 local waited = not tail and #groups > 0
 if not join(groups, count, random, KEYS[6]) then return {-2} end
+local bytes = frame(ARGV[7], stamp, write_groups(groups) .. ARGV[3]) .. ARGV[8]
+local refused, before = beyond(KEYS[1], stamp, #bytes)
+if refused then return refused end
 local kind, ms = due(KEYS[7], mark_of(KEYS[8], stamp), ARGV[4], ARGV[5])
-store(KEYS[1], frame(ARGV[7], stamp, write_groups(groups) .. ARGV[3]) .. ARGV[8], kind, ms, false)
+store(KEYS[1], bytes, kind, ms, false)
+recount(KEYS[1], before, #bytes)
+keep_usage()
 if waited then redis.call('UNLINK', KEYS[5]) end
 redis.call('UNLINK', KEYS[9])
 return 1

@@ -1,6 +1,7 @@
 -- Removes, of entries whose last write this node does not have, what was there before that write.
--- KEYS  entries...
--- ARGV  for each of them a kind and a version: 'F' a framed value, 'f' its removal, 'R' and 'r' the same of raw ones
+-- KEYS  entries, records of usage, which all of them are counted in...
+-- ARGV  for each of them a kind and a version: 'F' a framed value, 'f' its removal, 'R' and 'r' the same of raw ones; no
+--       declared groups
 -- Answers a letter for each: 'k' it is there, or something newer; 'o' something older was, and is gone; 'n' something
 -- was that may be newer, and is gone; '-' nothing is.
 -- What has survived of the old reign is older than what was lost of it, whatever the clocks of its writers said. So a
@@ -19,7 +20,7 @@ local function later(a, b)
   return false
 end
 local states = {}
-for place = 1, #KEYS do
+for place = 1, #KEYS - #records do
   local key, kind, version = KEYS[place], ARGV[2 * place - 1], ARGV[2 * place]
   local head = bytes_of('GETRANGE', key, 0, 40)
   local state = 'o'
@@ -37,7 +38,12 @@ for place = 1, #KEYS do
   elseif kind == 'R' and redis.call('STRLEN', key) <= LONGEST then
     if digest(redis.call('GET', key)) == version then state = 'k' end
   end
-  if state == 'o' or state == 'n' then redis.call('UNLINK', key) end
+  if state == 'o' or state == 'n' then
+    local before = counted(key)
+    redis.call('UNLINK', key)
+    recount(key, before)
+    keep_usage()
+  end
   states[place] = state
 end
 return table.concat(states)

@@ -1,5 +1,6 @@
 -- Changes the expiry of a live entry; answers whether there was one.
--- KEYS  entry, deadline, deadlines of the cache, notes for a load, and in framed caches: stamp, stamps of groups...
+-- KEYS  entry, deadline, deadlines of the cache, notes for a load, and in framed caches: stamp, records of usage...,
+--       stamps of groups...
 -- ARGV  expiry kind, ms, random, declared groups
 local kind, ms = ARGV[1], ARGV[2]
 local stamp
@@ -12,6 +13,7 @@ if KEYS[5] then
 elseif not bytes_of('STRLEN', KEYS[1]) or redis.call('EXISTS', KEYS[1]) == 0 then
   return 0
 end
+local before = counted(KEYS[1])
 kind, ms = due(KEYS[2], mark_of(KEYS[3], stamp), kind, ms)
 if kind == 'A' then
   redis.call('PEXPIREAT', KEYS[1], ms)
@@ -21,4 +23,6 @@ elseif kind ~= 'K' then
   redis.call('PERSIST', KEYS[1])
 end
 if kind ~= 'K' then note_for_load(KEYS[4], KEYS[1]) end
+recount(KEYS[1], before)
+keep_usage()
 return 1
