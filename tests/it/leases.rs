@@ -1,8 +1,10 @@
 //! Leases between several pods: a cold key is loaded once, whoever waits is woken by the one who loads it, and nobody
 //! waits for one who has died.
 //!
-//! Not here: what ends a lease (`tests/behaviour/leases.json`); waits that must not be in vain (`waiting`).
+//! Not here: what ends a lease (`tests/behaviour/leases.json`); waits that must not be in vain (`waiting`);
+//! what Redis loses (`lost`).
 
+mod lost;
 mod waiting;
 
 use std::sync::Arc;

@@ -4,33 +4,11 @@
 //!
 //! Not here: what waits for a value (`pending`).
 
-use std::collections::BTreeSet;
-
 use crate::model::{CacheId, Fault, GroupName, Groups, Key};
 
 use super::super::store::too_many_groups;
 use super::entries::weight;
 use super::state::{Now, State, own_place};
-
-/// The most that are remembered by name; after more every group counts as flushed.
-const MOST_FLUSHED: usize = 1_000;
-
-/// The groups of a cache that were flushed since some moment.
-#[derive(Debug, Default)]
-pub(super) struct Flushed(BTreeSet<GroupName>);
-
-impl Flushed {
-    pub(super) fn add(&mut self, groups: &[GroupName]) {
-        let room = (MOST_FLUSHED + 1).saturating_sub(self.0.len());
-        self.0.extend(groups.iter().take(room).cloned());
-    }
-
-    /// Whether one of these may be among them.
-    pub(super) fn any(&self, groups: &Groups) -> bool {
-        let all = self.0.len() > MOST_FLUSHED && !groups.is_empty();
-        all || groups.iter().any(|group| self.0.contains(group))
-    }
-}
 
 impl State {
     /// The groups of an entry.

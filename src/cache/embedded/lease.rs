@@ -1,6 +1,7 @@
 //! Leases of the embedded store.
 //!
-//! Invariants: whatever writes or removes an entry ends the lease on it; bounded in number, and each in what it remembers.
+//! Invariants: whatever writes or removes an entry ends the lease on it; bounded in number, and so is what is remembered of
+//! flushes.
 //!
 //! Not here: waiting for a lease (`cache::lease`).
 
@@ -10,11 +11,13 @@ use std::time::Instant;
 use crate::model::{CacheId, Cause, Fault, GroupName, Groups, Key, Lease, Version};
 
 use super::super::store::{Granting, LeaseRequest};
-use super::groups::Flushed;
 use super::state::{Now, State};
 
 /// The most leases at a time.
 const MOST: usize = 65_536;
+
+/// The most groups whose last flush is remembered.
+const MOST_FLUSHED: usize = 65_536;
 
 /// The leases that are held.
 #[derive(Debug, Default)]
@@ -22,6 +25,7 @@ pub(super) struct Leases {
     held: HashMap<(CacheId, Key), Held>,
     /// Those that have ended, and nobody was told yet.
     ended: Vec<(CacheId, Key)>,
+    flushes: Flushes,
 }
 
 #[derive(Debug)]
@@ -29,13 +33,39 @@ struct Held {
     lease: Lease,
     until: Instant,
     version: Option<Version>,
-    flushed: Flushed,
+    /// How many flushes there had been.
+    flushes: u64,
 }
 
-impl Held {
-    /// Whether what was loaded under it may be stored, in place of that version and in these groups.
-    fn covers(&self, version: Option<&Version>, groups: &Groups) -> bool {
-        self.version.as_ref() == version && !self.flushed.any(groups)
+/// The flushes since the first of the leases was given, by number.
+#[derive(Debug, Default)]
+struct Flushes {
+    count: u64,
+    last: HashMap<CacheId, HashMap<GroupName, u64>>,
+    groups: usize,
+    /// Up to this one they are forgotten: any group may have been flushed then.
+    forgotten: u64,
+}
+
+impl Flushes {
+    fn note(&mut self, cache: &CacheId, groups: &[GroupName]) {
+        self.count += 1;
+        if self.groups + groups.len() > MOST_FLUSHED {
+            self.last.clear();
+            (self.groups, self.forgotten) = (0, self.count);
+        }
+        let last = self.last.entry(cache.clone()).or_default();
+        let before = last.len();
+        last.extend(groups.iter().map(|group| (group.clone(), self.count)));
+        self.groups += last.len() - before;
+    }
+
+    /// Whether one of these groups may have been flushed since there had been so many flushes.
+    fn any_since(&self, count: u64, cache: &CacheId, groups: &Groups) -> bool {
+        let last = self.last.get(cache);
+        let flushed =
+            |group| last.is_some_and(|last| last.get(group).is_some_and(|at| *at > count));
+        (self.forgotten > count && !groups.is_empty()) || groups.iter().any(flushed)
     }
 }
 
@@ -65,9 +95,18 @@ impl Leases {
     }
 
     pub(super) fn flush(&mut self, cache: &CacheId, groups: &[GroupName]) {
-        let of_cache = self.held.iter_mut().filter(|(place, _)| place.0 == *cache);
-        for (_, held) in of_cache {
-            held.flushed.add(groups);
+        // Without leases, nobody will ask.
+        if !self.held.is_empty() {
+            self.flushes.note(cache, groups);
+        }
+    }
+
+    /// Gives the memory of those back whose time is over.
+    pub(super) fn forget_old(&mut self, now: Now) {
+        self.held.retain(|_, held| held.until > now.clock);
+        if self.held.is_empty() {
+            self.held.shrink_to_fit();
+            self.flushes = Flushes::default();
         }
     }
 
@@ -93,9 +132,11 @@ impl Leases {
         now: Now,
     ) -> bool {
         let place = (cache.clone(), key.clone());
-        self.held.get(&place).is_some_and(|held| {
-            held.lease == *lease && held.until > now.clock && held.covers(version, groups)
-        })
+        let Some(held) = self.held.get(&place).filter(|held| held.lease == *lease) else {
+            return false;
+        };
+        let flushed = self.flushes.any_since(held.flushes, cache, groups);
+        held.until > now.clock && held.version.as_ref() == version && !flushed
     }
 
     /// Whose ends somebody may wait for.
@@ -122,19 +163,19 @@ impl State {
                 return Ok(Granting::Alive);
             }
         }
-        let held = &mut self.leases.held;
-        let place = (cache.clone(), key.clone());
+        let leases = &mut self.leases;
+        let place = (cache.clone(), key.clone().into_owned());
         let version = live.map(|entry| entry.version);
         // One under which nothing can be stored any more, because the entry that it was to replace is gone, keeps nobody
         // waiting.
         let holds = |held: &&Held| held.until > now.clock && held.version == version;
-        if let Some(held) = held.get(&place).filter(holds) {
+        if let Some(held) = leases.held.get(&place).filter(holds) {
             return Ok(Granting::Held(held.until - now.clock));
         }
-        if held.len() >= MOST {
-            held.retain(|_, held| held.until > now.clock);
+        if leases.held.len() >= MOST {
+            leases.forget_old(now);
         }
-        if held.len() >= MOST {
+        if leases.held.len() >= MOST {
             let detail = format!("{MOST} entries are being filled, which is the most");
             return Err(Fault::not_applied(Cause::StoreFull, detail));
         }
@@ -142,9 +183,9 @@ impl State {
             lease: request.lease.clone(),
             until: now.clock + request.hold,
             version,
-            flushed: Flushed::default(),
+            flushes: leases.flushes.count,
         };
-        held.insert(place, given);
+        leases.held.insert(place, given);
         Ok(Granting::Granted)
     }
 
@@ -156,5 +197,94 @@ impl State {
             self.leases.end(cache, key);
         }
         held
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use bytes::Bytes;
+
+    use crate::config::CacheRules;
+    use crate::model::{CacheName, Tenant};
+
+    use super::*;
+
+    const HOLD: Duration = Duration::from_secs(10);
+
+    fn cache() -> CacheId {
+        CacheId {
+            tenant: Tenant::primary(),
+            name: CacheName::new("c").expect("cache"),
+        }
+    }
+
+    fn start() -> Now {
+        Now {
+            clock: Instant::now(),
+            wall: SystemTime::now(),
+        }
+    }
+
+    fn state() -> State {
+        State::new(100_000, CacheRules::new(Vec::new()))
+    }
+
+    fn group(number: usize) -> GroupName {
+        GroupName::new(&number.to_string()).expect("group")
+    }
+
+    fn lease(state: &mut State, key: &Key, now: Now) -> Lease {
+        let request = LeaseRequest {
+            lease: Lease::random(),
+            hold: HOLD,
+            refresh_within: None,
+            deadline: None,
+        };
+        let granting = state.lease(&cache(), key, &request, now);
+        assert_eq!(granting, Ok(Granting::Granted));
+        request.lease
+    }
+
+    #[test]
+    fn a_lease_keeps_neither_its_message_nor_its_memory() {
+        let (mut state, now) = (state(), start());
+        let message = Bytes::from(b"key and much more".to_vec());
+        let key = Key::new(message.slice(..3)).expect("key");
+        lease(&mut state, &key, now);
+        drop(key);
+        assert!(message.is_unique());
+        state.sweep(now);
+        assert_eq!(state.leases.held.len(), 1);
+        let later = Now {
+            clock: now.clock + HOLD,
+            ..now
+        };
+        state.sweep(later);
+        assert!(state.leases.held.is_empty());
+    }
+
+    #[test]
+    fn flushes_that_are_forgotten_count_for_every_group() {
+        let (mut state, now) = (state(), start());
+        let [old, new] = [b"a", b"b"].map(|key| Key::new(Bytes::from_static(key)).expect("key"));
+        let groups = Groups::new([group(MOST_FLUSHED)]).expect("few");
+        let first = lease(&mut state, &old, now);
+        let may = |state: &State, key, lease| {
+            let place = (&cache(), key);
+            state.leases.may_fill(place, lease, None, &groups, now)
+        };
+        for number in 0..MOST_FLUSHED {
+            state.flush_groups(&cache(), &[group(number)], now);
+        }
+        assert!(may(&state, &old, &first));
+        state.flush_groups(&cache(), &[group(MOST_FLUSHED + 1)], now);
+        assert_eq!(state.leases.flushes.groups, 1);
+        assert!(!may(&state, &old, &first));
+        let second = lease(&mut state, &new, now);
+        assert!(may(&state, &new, &second));
+        state.flush_groups(&cache(), &[group(MOST_FLUSHED)], now);
+        assert!(!may(&state, &new, &second));
     }
 }

@@ -3,17 +3,16 @@
 //! Invariants: bounded by the caches that are being or were loaded, and by the notes of each load. A load needs no lease
 //! here: it ends with whoever holds it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use bytes::Bytes;
 use tokio::time::Instant;
 
 use crate::config::Encoding;
-use crate::model::{CacheId, Fault, GroupName, Key, Lineage};
+use crate::model::{CacheId, Fault, GroupName, Groups, Key, Lineage};
 
 use super::super::load::{Begun, Bulk, Cursor, Load, Mode, Running, lost};
 use super::super::store::{Items, Put, too_many_groups};
-use super::groups::Flushed;
 use super::state::{Now, State, own_place};
 use super::{Embedded, now};
 
@@ -34,6 +33,26 @@ struct Record {
     /// Written or removed by others since it began.
     edited: HashSet<Key>,
     flushed: Flushed,
+}
+
+/// The most flushed groups that are remembered by name; after more every group counts as flushed.
+const MOST_FLUSHED: usize = 1_000;
+
+/// The groups that were flushed since a load began.
+#[derive(Debug, Default)]
+struct Flushed(BTreeSet<GroupName>);
+
+impl Flushed {
+    fn add(&mut self, groups: &[GroupName]) {
+        let room = (MOST_FLUSHED + 1).saturating_sub(self.0.len());
+        self.0.extend(groups.iter().take(room).cloned());
+    }
+
+    /// Whether one of these may be among them.
+    fn any(&self, groups: &Groups) -> bool {
+        let all = self.0.len() > MOST_FLUSHED && !groups.is_empty();
+        all || groups.iter().any(|group| self.0.contains(group))
+    }
 }
 
 impl Register {

@@ -261,6 +261,7 @@ impl State {
     pub(super) fn sweep(&mut self, now: Now) {
         self.entries.retain(|_, entry| is_live(entry, now));
         self.pending.forget_old(now.clock);
+        self.leases.forget_old(now);
     }
 
     pub(super) fn figures(&self) -> Figures {

@@ -27,7 +27,7 @@ const ASKED: &str = "vedetta_redis_command_duration_seconds_count{command=\"leas
 
 const INFLIGHT: &str = "vedetta_inflight_requests";
 
-fn pod(redis: &Redis, more: &[(&str, &str)]) -> Vedetta {
+pub(super) fn pod(redis: &Redis, more: &[(&str, &str)]) -> Vedetta {
     let address = redis.address().to_string();
     let environment = [&[("REDIS_ADDRESS", address.as_str())], more].concat();
     Vedetta::start(&[], &environment)
@@ -64,7 +64,7 @@ fn ask(vedetta: &Vedetta, request: v1::GetOrLeaseRequest) -> Result<Answered, St
     caller.join().expect("the caller")
 }
 
-fn lease(vedetta: &Vedetta, key: &str) -> bytes::Bytes {
+pub(super) fn lease(vedetta: &Vedetta, key: &str) -> bytes::Bytes {
     match ask(vedetta, patient(key, LONG)) {
         Ok(Answered::Lease(lease)) => lease,
         other => panic!("no lease: {other:?}"),
