@@ -139,6 +139,38 @@ fn a_loader_that_is_killed_is_succeeded() {
     assert_eq!(text(&reader, "framed", "k0").as_deref(), Some("w"));
 }
 
+#[test]
+fn a_load_beyond_a_quota_is_refused() {
+    let redis = Redis::start(&RedisOptions::default());
+    let address = redis.address().to_string();
+    for store in [Some(("REDIS_ADDRESS", address.as_str())), None] {
+        let mut environment = vec![("VEDETTA_QUOTAS", "cache=framed entries=3")];
+        environment.extend(store);
+        let pod = Vedetta::start(&[], &environment);
+        let client = Client::connect(pod.api());
+        let mut loader = Loader::begun(pod.api(), begin("framed", Mode::Replace, 1));
+        client.put("framed", "put", "v").expect("room");
+        for key in ["put", "a", "b"] {
+            loader.send(key, "v");
+        }
+        assert_eq!(loader.loaded().stored, 2);
+        let mut loader = Loader::begun(pod.api(), begin("framed", Mode::Replace, 2));
+        for key in ["a", "b", "c"] {
+            loader.send(key, "v");
+        }
+        loader.end();
+        // The old entries go after the last new one is in place.
+        let failure = loader.answer().expect_err("the fourth");
+        assert_eq!(failure.reason, "QUOTA", "{failure:?}");
+        client.evict("framed", "put").expect("never refused");
+        let mut loader = Loader::begun(pod.api(), begin("framed", Mode::Replace, 2));
+        for key in ["a", "b", "c"] {
+            loader.send(key, "v");
+        }
+        assert_eq!(loader.loaded().stored, 3);
+    }
+}
+
 /// The next master may lack an edit that had to win, so the load does not go on there.
 #[test]
 fn a_failover_ends_a_load_and_the_next_one_succeeds() {

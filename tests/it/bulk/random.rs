@@ -1,5 +1,5 @@
 //! Random loads with random edits and flushes beside them, through two vedettas on one Redis, end as the embedded store
-//! ends them: the scripts of loads against the oracle.
+//! ends them: the scripts of loads against the oracle. What quotas count is what is there.
 //!
 //! The seed is printed, and `VEDETTA_SEED` runs it again. Nothing ends by time here.
 
@@ -12,10 +12,12 @@ use vedetta::proto::v1::bulk_load_request::{Begin, Mode};
 use vedetta::proto::v1::bulk_load_response::{Event, Loaded};
 
 use crate::client::{Client, Failure};
+use crate::quotas::ALL;
+use crate::quotas::audit::audit;
 use crate::support::{Redis, RedisOptions, Vedetta};
 
 use super::loader::{Loader, begin};
-use super::{CACHES, RAW, pods};
+use super::{CACHES, RAW};
 
 const LOADS: usize = 60;
 const KEYS: [&str; 8] = ["a", "b", "c", "d", "e", "f", "g", "h"];
@@ -129,7 +131,9 @@ fn loads_end_as_those_of_the_embedded_store_do() {
     let seed = given.map_or_else(rand::random, |seed| seed.expect("a number"));
     println!("VEDETTA_SEED={seed}");
     let redis = Redis::start(&RedisOptions::default());
-    let pods = pods(&redis);
+    let address = redis.address().to_string();
+    let counting = [RAW, ALL, ("REDIS_ADDRESS", &address)];
+    let pods = [(); 2].map(|()| Vedetta::start(&[], &counting));
     let model = Vedetta::start(&[], &[RAW]);
     let mut run = Run {
         random: StdRng::seed_from_u64(seed),
@@ -143,11 +147,14 @@ fn loads_end_as_those_of_the_embedded_store_do() {
             .put_in("framed", "a", "", &GROUPS)
             .map(|()| String::new())
     });
+    let mut connection = redis.connect().expect("a connection");
     for number in 0..LOADS {
         for cache in CACHES {
             run.edits(cache);
             run.load((&pods[number % 2], &model), cache);
             run.audit(cache);
+            let counted = audit(&mut connection, "", &["framed"]);
+            counted.unwrap_or_else(|error| panic!("{error}"));
         }
     }
 }

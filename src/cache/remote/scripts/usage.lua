@@ -202,7 +202,8 @@ local function keep(record)
   end
 end
 
--- Stores what was noted.
+-- Stores what was noted, if anything was.
 local function keep_usage()
+  if not clock_ms then return end
   for _, record in ipairs(records) do keep(record) end
 end
