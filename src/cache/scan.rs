@@ -77,12 +77,12 @@ impl<S: Store> Scanning<S> {
             .read(self.call, &self.id, &keys, Consistency::Master);
         let items = read.await?;
         let mut found = Vec::new();
-        for (key, item) in keys.into_iter().zip(items) {
+        for (place, (key, item)) in keys.into_iter().zip(items).enumerate() {
             match item {
                 Ok(Lookup::Hit(hit)) => found.push((key, hit)),
                 Ok(Lookup::Miss(_)) => {}
-                // It fits as soon as it is asked for without those that are told now.
-                Err(fault) if fault.cause == Cause::AnswerTooLarge && !found.is_empty() => {
+                // It fits as soon as it is asked for without those before it, dead or alive.
+                Err(fault) if fault.cause == Cause::AnswerTooLarge && place > 0 => {
                     self.keys.push(key);
                 }
                 Err(fault) => return Err(fault),

@@ -7,7 +7,7 @@
 //! Not here: the format (`jsonl`).
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, IsTerminal, Write};
+use std::io::{self, BufRead, BufReader, IsTerminal, Write};
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -34,7 +34,7 @@ const TOLD_EVERY: u64 = 500;
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Problem {
     #[error("{0}: {1}")]
-    File(String, std::io::Error),
+    File(String, io::Error),
     #[error("{0}: line {1} {2}")]
     Line(String, u64, String),
     #[error(transparent)]
@@ -91,7 +91,7 @@ pub(super) async fn load(
         again: load.again,
     });
     let mut sent = 0;
-    let shown = std::io::stderr().is_terminal();
+    let shown = io::stderr().is_terminal();
     // A file that has got a mistake in the meantime ends the stream without `end`, which vedetta does not complete.
     let items = entries(&load.file)?
         .map_while(Result::ok)
@@ -99,7 +99,7 @@ pub(super) async fn load(
             sent += 1;
             if shown && (sent % TOLD_EVERY == 0 || sent == total) {
                 // Where nobody reads, nothing is said.
-                let _ = write!(std::io::stderr(), "\r{sent} of {total} entries sent");
+                let _ = write!(io::stderr(), "\r{sent} of {total} entries sent");
             }
         });
     let messages = std::iter::once(begin)
@@ -187,7 +187,13 @@ type Entries = Box<dyn Iterator<Item = Result<v1::put_many_request::Item, Proble
 /// The entries of a file; empty lines are none.
 fn entries(path: &Path) -> Result<Entries, Problem> {
     let name = path.display().to_string();
-    let file = File::open(path).map_err(|error| Problem::File(name.clone(), error))?;
+    let file = File::open(path).and_then(|file| match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(io::Error::other(
+            "it is read twice, so it has to be a regular file",
+        )),
+    });
+    let file = file.map_err(|error| Problem::File(name.clone(), error))?;
     let lines = BufReader::new(file).lines().zip(1..);
     Ok(Box::new(lines.filter_map(
         move |(line, number)| match line {

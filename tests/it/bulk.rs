@@ -154,7 +154,13 @@ fn a_load_beyond_a_quota_is_refused() {
             loader.send(key, "v");
         }
         assert_eq!(loader.loaded().stored, 2);
-        let mut loader = Loader::begun(pod.api(), begin("framed", Mode::Replace, 2));
+        // What is there already is not counted twice.
+        let mut loader = Loader::begun(pod.api(), begin("framed", Mode::IfOlder, 2));
+        for key in ["a", "b"] {
+            loader.send(key, "v");
+        }
+        assert_eq!(loader.loaded().stored, 2);
+        let mut loader = Loader::begun(pod.api(), begin("framed", Mode::Replace, 3));
         for key in ["a", "b", "c"] {
             loader.send(key, "v");
         }
@@ -163,7 +169,7 @@ fn a_load_beyond_a_quota_is_refused() {
         let failure = loader.answer().expect_err("the fourth");
         assert_eq!(failure.reason, "QUOTA", "{failure:?}");
         client.evict("framed", "put").expect("never refused");
-        let mut loader = Loader::begun(pod.api(), begin("framed", Mode::Replace, 2));
+        let mut loader = Loader::begun(pod.api(), begin("framed", Mode::Replace, 3));
         for key in ["a", "b", "c"] {
             loader.send(key, "v");
         }

@@ -33,7 +33,11 @@ impl State {
         let bytes = list::encode(&members);
         list::check(&members, &bytes, edit.largest)?;
         let (version, changed) = match held {
-            Some((_, version)) if members == before => (version, false),
+            Some((_, version)) if members == before => {
+                // What is being loaded may lack what the list has.
+                self.loads.note(cache, &edit.key);
+                (version, false)
+            }
             held => {
                 // A list stays in its groups.
                 let groups = self.groups(cache, &edit.key, now);

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use crate::config::Encoding;
-use crate::model::{CacheId, Fault, GroupName, Groups, Key, Lineage};
+use crate::model::{CacheId, Expiry, Fault, GroupName, Groups, Key, Lineage};
 
 use super::super::load::{Begun, Bulk, Cursor, Load, Mode, Running, lost};
 use super::super::store::{Items, Put, too_many_groups};
@@ -44,8 +44,12 @@ struct Flushed(BTreeSet<GroupName>);
 
 impl Flushed {
     fn add(&mut self, groups: &[GroupName]) {
-        let room = (MOST_FLUSHED + 1).saturating_sub(self.0.len());
-        self.0.extend(groups.iter().take(room).cloned());
+        for group in groups {
+            if self.0.len() > MOST_FLUSHED {
+                return;
+            }
+            self.0.insert(group.clone());
+        }
     }
 
     /// Whether one of these may be among them.
@@ -76,6 +80,12 @@ impl Register {
     pub(super) fn clear(&mut self, cache: &CacheId) {
         self.running.remove(cache);
         self.complete.remove(cache);
+    }
+
+    /// Whether one of these groups may have been flushed since the load began.
+    fn flushed(&self, cache: &CacheId, groups: &Groups) -> bool {
+        let record = self.running.get(cache);
+        record.is_some_and(|record| record.flushed.any(groups))
     }
 
     fn begin(&mut self, cache: &CacheId, id: &Bytes, load: Load) -> Option<Begun> {
@@ -123,7 +133,8 @@ impl Register {
 }
 
 impl State {
-    /// Writes an entry of a load, unless there is one that may be newer; tells whether it did.
+    /// Writes an entry of a load, unless there is one that may be newer; tells whether it did, and whether the entry that
+    /// was there has changed.
     fn put_loaded(
         &mut self,
         cache: &CacheId,
@@ -131,30 +142,38 @@ impl State {
         load: Load,
         random: u64,
         now: Now,
-    ) -> Result<bool, Fault> {
+    ) -> Result<(bool, bool), Fault> {
         self.remember(cache);
         let current = self.live(cache, &put.key, now);
         if load.mode == Mode::IfOlder
             && let Some(entry) = &current
         {
-            let older = match self.rules.policy(&cache.name).encoding {
-                Encoding::Framed => entry.loaded.is_some_and(|of| of <= load.snapshot),
-                Encoding::Raw => entry.value == put.value,
-            };
-            if !older {
-                return Ok(false);
+            match self.rules.policy(&cache.name).encoding {
+                Encoding::Framed if entry.loaded.is_some_and(|of| of <= load.snapshot) => {}
+                Encoding::Framed => return Ok((false, false)),
+                // Only what is absent is stored; what a repeated batch finds is its own.
+                Encoding::Raw => return Ok((entry.value == put.value, false)),
             }
         }
+        if self.loads.flushed(cache, &put.groups) {
+            // What it would have replaced is older, and the flush would have reached it too.
+            return Ok((false, self.remove(cache, &put.key, now)));
+        }
+        // A deadline that somebody has set may be newer than the expiry that the load gives.
+        if let due @ Expiry::At(_) = self.due(cache, &put.key, Expiry::CacheDefault, now) {
+            put.expiry = due;
+        }
         // Nobody but whoever adds to its groups has changed it since the load began.
-        let before = current.map(|entry| entry.groups).unwrap_or_default();
+        let before = current.as_ref().map(|entry| entry.groups.clone());
+        let before = before.unwrap_or_default();
         put.groups = before.with(&put.groups).map_err(|_| too_many_groups())?;
         let place = own_place(cache, &put.key);
-        self.store(cache, put, None, random, now)?;
+        self.store(cache, put, current.as_ref(), random, now)?;
         if let Some(mut entry) = self.entries.get(&place).cloned() {
             entry.loaded = Some(load.snapshot);
             self.entries.insert(place, entry);
         }
-        Ok(true)
+        Ok((true, true))
     }
 
     fn keys(&self, cache: &CacheId) -> Vec<Key> {
@@ -171,10 +190,10 @@ impl State {
         running: &Running,
         put: &Put,
         now: Now,
-    ) -> Result<bool, Fault> {
+    ) -> Result<(bool, bool), Fault> {
         let record = self.loads.of(cache, running)?;
-        if record.edited.contains(&put.key) || record.flushed.any(&put.groups) {
-            return Ok(false);
+        if record.edited.contains(&put.key) {
+            return Ok((false, false));
         }
         self.put_loaded(cache, put.clone(), running.load, rand::random(), now)
     }
@@ -228,8 +247,8 @@ impl Bulk for Embedded {
             let mut state = self.state.lock();
             let now = now();
             let mut one = |put: &Put| {
-                let stored = state.load(cache, running, put, now)?;
-                if stored {
+                let (stored, changes) = state.load(cache, running, put, now)?;
+                if changes {
                     changed.push(put.key.clone());
                 }
                 Ok(stored)

@@ -13,12 +13,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::model::{CacheId, Cause, Fault, Key};
+use crate::model::{Applied, CacheId, Cause, Fault, Key};
 
 use super::super::path::Cache;
 use super::super::store::{Put, Store};
 use super::progress::{End, Loads, Progress};
-use super::{Begun, Load, Mode, Running};
+use super::{Begun, Load, Mode, Running, lost};
 use crate::call::Call;
 
 /// A batch is sent when it has so many entries or bytes: one round trip each, and well below a millisecond in Redis for
@@ -171,7 +171,7 @@ impl<S: Store> Loading<S> {
     pub async fn step(&mut self) -> Result<(), Fault> {
         self.send().await?;
         let renewed = self.cache.store().renew_load(&self.id, &self.running);
-        self.call.write(renewed).await?;
+        self.call.write(renewed).await.map_err(stays)?;
         self.renewed = Instant::now();
         Ok(())
     }
@@ -201,7 +201,7 @@ impl<S: Store> Loading<S> {
         let deadline = self.call.deadline();
         let store = self.cache.store();
         let finished = store.finish_load(&self.id, &self.running, deadline);
-        self.call.write(finished).await?;
+        self.call.write(finished).await.map_err(stays)?;
         self.complete = true;
         self.progress.ends(End::Complete);
         Ok(loaded)
@@ -217,8 +217,8 @@ impl<S: Store> Loading<S> {
         let sent = store.load(&self.id, &self.running, &self.pending, deadline);
         let mut stored = 0;
         let mut skipped = 0;
-        for item in self.call.write(sent).await? {
-            if item? {
+        for item in self.call.write(sent).await.map_err(stays)? {
+            if item.map_err(stays)? {
                 stored += 1;
             } else {
                 skipped += 1;
@@ -244,12 +244,15 @@ impl<S: Store> Loading<S> {
             let (mut keys, next) = self
                 .call
                 .read(store.keys(&self.id, cursor, deadline))
-                .await?;
+                .await
+                .map_err(|fault| match fault.cause {
+                    Cause::LineageChanged => lost(),
+                    _ => stays(fault),
+                })?;
             keys.retain(|key| !seen.has(key));
             for keys in keys.chunks(REMOVED_AT_ONCE) {
                 let removed = store.remove_others(&self.id, &self.running, keys, deadline);
-                let removed = self.call.write(removed).await?;
-                self.renewed = Instant::now();
+                let removed = self.call.write(removed).await.map_err(stays)?;
                 let gone = keys.iter().zip(removed).filter(|(_, removed)| *removed);
                 let before = loaded.removed;
                 for (key, _) in gone {
@@ -276,6 +279,14 @@ impl<S: Store> Drop for Loading<S> {
         if !self.complete {
             self.cache.store().abandon_load(&self.id, &self.running);
         }
+    }
+}
+
+/// The fault of a step, as one of the load: what was stored before it stays.
+fn stays(fault: Fault) -> Fault {
+    Fault {
+        applied: Applied::Unknown,
+        ..fault
     }
 }
 

@@ -137,7 +137,7 @@ pub(super) fn lost() -> Fault {
     Fault::unknown(
         Cause::LoadLost,
         "the load is over: the cache was cleared, the master changed or was restarted, this vedetta did not get through for \
-         10 s, or more than 100,000 entries were edited meanwhile; what was stored stays, nothing else was removed; \
+         10 s, Redis evicted the record of the load, or there were more than 100,000 edits meanwhile; what was stored stays, nothing else was removed; \
          read the data anew and load again",
     )
 }

@@ -145,7 +145,7 @@ impl Core {
         groups: &[GroupName],
         stamp: &Bytes,
     ) -> Result<Sent, Fault> {
-        let mut keys = vec![self.layout.flushes(cache)];
+        let mut keys = vec![self.layout.flushes(cache), self.layout.load_notes(cache)];
         keys.extend(groups.iter().map(|group| self.layout.group(cache, group)));
         let mut batch = Batch::new(Operation::Group, Effect::Write);
         let script = &self.scripts.flush_groups;

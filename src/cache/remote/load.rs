@@ -15,14 +15,14 @@ use tokio::time::Instant;
 use crate::clock;
 use crate::config::Encoding;
 use crate::failover::{Patience, Repeat};
-use crate::model::{CacheId, Fault, Key};
+use crate::model::{Applied, CacheId, Fault, Key};
 use crate::upstream::{Batch, Effect, Operation, Reply, Session};
 
 use super::super::frame;
 use super::super::load::{Begun, Bulk, Cursor, Load, Mode, Running, lost};
-use super::super::store::{Items, Put, Write};
+use super::super::store::{Items, Put, Write, too_many_groups};
 use super::expiry::arguments;
-use super::judged::{Declared, Item};
+use super::judged::{Declared, Item, is_too_many};
 use super::{Core, Remote, new_stamp, new_version, strange};
 
 /// How long a loader is believed to be alive after its last step.
@@ -51,9 +51,7 @@ impl Core {
             tokio::time::sleep(quarantine.since(now)).await;
         }
         let mut keys = self.records(cache);
-        if let Some(stamp) = self.stamp_key(cache) {
-            keys.extend([stamp, self.layout.flushes(cache)]);
-        }
+        keys.extend(self.stamp_key(cache));
         let lineage = session.lineage();
         let mut batch = Batch::new(Operation::Load, Effect::Write);
         batch.script(
@@ -121,7 +119,11 @@ impl Core {
         let answers: Items<bool> = answers.collect();
         // An item that is told that the load is over ends all of it.
         if let Some(fault) = answers.iter().find_map(|item| item.as_ref().err()) {
-            return Err(fault.clone());
+            // Others of the batch may be stored.
+            return Err(Fault {
+                applied: Applied::Unknown,
+                ..fault.clone()
+            });
         }
         Ok(answers)
     }
@@ -332,6 +334,7 @@ pub(super) fn step(reply: Reply) -> Result<bool, Fault> {
         Reply::Int(1) => Ok(true),
         Reply::Int(0) => Ok(false),
         Reply::Int(_) => Err(lost()),
+        Reply::Array(fields) if is_too_many(&fields) => Err(too_many_groups()),
         reply => Err(strange(reply)),
     }
 }

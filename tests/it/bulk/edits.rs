@@ -107,15 +107,61 @@ fn entries_of_a_group_that_was_flushed_meanwhile_are_passed_over() {
     let [loading, editing] = pods(&redis);
     let editor = Client::connect(editing.api());
     editor.flush_groups("framed", &["before"]).expect("a flush");
+    // Was in no group, so that the flush does not reach it.
+    editor.put("framed", "b", "before").expect("a put");
     let mut loader = Loader::begun(loading.api(), begin("framed", Mode::Replace, 1));
     editor.flush_groups("framed", &["during"]).expect("a flush");
     loader.send_in("a", "snapshot", &["before"]);
     loader.send_in("b", "snapshot", &["before", "during"]);
     loader.send("c", "snapshot");
+    loader.send_in("d", "snapshot", &["unknown"]);
     let loaded = loader.loaded();
-    assert_eq!((loaded.stored, loaded.skipped), (2, 1));
-    let found = || ["a", "b", "c"].map(|key| text(&editor, "framed", key).is_some());
-    assert_eq!(found(), [true, false, true]);
+    assert_eq!((loaded.stored, loaded.skipped), (3, 1));
+    let found = || ["a", "b", "c", "d"].map(|key| text(&editor, "framed", key).is_some());
+    assert_eq!(found(), [true, false, true, true]);
     editor.flush_groups("framed", &["before"]).expect("a flush");
-    assert_eq!(found(), [false, false, true]);
+    assert_eq!(found(), [false, false, true, true]);
+}
+
+/// An entry keeps the groups that it has been in.
+#[test]
+fn too_many_groups_are_named_as_such() {
+    let redis = Redis::start(&RedisOptions::default());
+    let [loading, editing] = pods(&redis);
+    let names: Vec<String> = (0..16).map(|number| format!("g{number}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let editor = Client::connect(editing.api());
+    editor.put_in("framed", "k", "v", &names).expect("a put");
+    let mut loader = Loader::begun(loading.api(), begin("framed", Mode::Replace, 1));
+    loader.send_in("k", "v", &["another"]);
+    loader.end();
+    let failure = loader.answer().expect_err("17 groups");
+    assert_eq!(
+        (failure.reason.as_str(), failure.applied.as_str()),
+        ("TOO_MANY_GROUPS", "UNKNOWN")
+    );
+}
+
+/// Whoever has seen that a list has what it should have, and whoever has said when an entry ends, was answered.
+#[test]
+fn what_changes_no_entry_now_holds_too() {
+    let redis = Redis::start(&RedisOptions::default());
+    let [loading, editing] = pods(&redis);
+    let editor = Client::connect(editing.api());
+    for cache in CACHES {
+        editor.add_member(cache, "list", "m").expect("an edit");
+        let before = text(&editor, cache, "list");
+        let mut loader = Loader::begun(loading.api(), begin(cache, Mode::Replace, 1));
+        editor.add_member(cache, "list", "m").expect("an edit");
+        editor
+            .set_deadline(cache, "later", HOUR)
+            .expect("a deadline");
+        loader.send("list", "snapshot");
+        loader.send_for_ever("later", "snapshot");
+        let loaded = loader.loaded();
+        assert_eq!((loaded.stored, loaded.skipped), (1, 1), "{cache}");
+        assert_eq!(text(&editor, cache, "list"), before, "{cache}");
+        let ttl = editor.ttl(cache, "later").expect("an answer");
+        assert!(ttl.is_some_and(|ttl| ttl <= HOUR), "{cache}: {ttl:?}");
+    }
 }

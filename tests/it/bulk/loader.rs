@@ -81,6 +81,18 @@ impl Loader {
         self.message(Message::Entry(item));
     }
 
+    pub(crate) fn send_for_ever(&mut self, key: &str, value: &str) {
+        let never = v1::expiry::When::None(v1::NoExpiry {});
+        let item = Item {
+            key: key.to_owned().into(),
+            content: Some(Content::Value(value.to_owned().into())),
+            expiry: Some(v1::Expiry { when: Some(never) }),
+            ..Item::default()
+        };
+        self.sent += 1;
+        self.message(Message::Entry(item));
+    }
+
     /// Says that this was all.
     pub(crate) fn end(&mut self) {
         self.message(Message::End(End { entries: self.sent }));

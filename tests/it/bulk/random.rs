@@ -141,12 +141,6 @@ fn loads_end_as_those_of_the_embedded_store_do() {
         model: Client::connect(model.api()),
         number: 0,
     };
-    // A flush passes over the entries of groups that Redis does not know, for it may have forgotten them.
-    run.both(|client| {
-        client
-            .put_in("framed", "a", "", &GROUPS)
-            .map(|()| String::new())
-    });
     let mut connection = redis.connect().expect("a connection");
     for number in 0..LOADS {
         for cache in CACHES {

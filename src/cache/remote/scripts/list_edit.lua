@@ -101,7 +101,6 @@ if not same then
   end
   kind, ms = due(KEYS[3], mark_of(KEYS[4], stamp), kind, ms)
   store(KEYS[1], header .. bytes, kind, ms, version)
-  note_for_load(KEYS[5], KEYS[1])
   if #groups > 0 then redis.call('UNLINK', KEYS[7]) end
   if framed then
     recount(KEYS[1], before, #header + #bytes)
@@ -110,6 +109,8 @@ if not same then
   end
   version = framed and string.sub(ARGV[5], 9, 24) or digest(bytes)
 end
+-- Also where nothing is changed: what is being loaded may lack what the list has.
+note_for_load(KEYS[5], KEYS[1])
 if kept ~= '' then
   redis.call('SET', KEYS[2], string.char(#version) .. version .. bytes, 'PX', kept)
 end

@@ -1,5 +1,5 @@
 -- Stores an entry of a load in a framed cache, unless others wrote or removed it, or flushed one of the groups that it
--- names, since the load began. The groups of the entry that it replaces stay: nobody but whoever adds to them has
+-- names, since the load began: that entry is absent then. The groups of the entry that it replaces stay: nobody but whoever adds to them has
 -- changed it since.
 -- KEYS  entry, record of the load, notes for it, stamp, what waits for the entry, flush clock, deadline, deadlines of the
 --       cache, lease, records of usage..., stamps of groups...
@@ -10,8 +10,7 @@
 local record, random, count = KEYS[2], ARGV[6], tonumber(ARGV[9])
 if not is_running(record, KEYS[3], ARGV[1]) then return -1 end
 local stamp, clean = stamp_of(KEYS[4], random)
-local began = redis.call('HMGET', record, 'stamp', 'clock', 'flushes')
-if began[1] ~= stamp then
+if redis.call('HGET', record, 'stamp') ~= stamp then
   -- The cache was cleared.
   end_of_load(record, KEYS[3])
   return -1
@@ -25,14 +24,25 @@ if ARGV[2] == 'I' and version then
   if not tail or math.floor(string.byte(head, 6) / 2) % 2 == 0 then return 0 end
   if string.sub(tail, -20) > ARGV[3] then return 0 end
 end
-if count > 0 and not unflushed(count, began[2], struct.unpack('>I8', began[3]), KEYS[6], random) then return 0 end
+for place = 1, count do
+  if is_edited(record, declared[declared_names[place]]) then
+    -- What it would have replaced is older, and the flush would have reached it too.
+    local before = counted(KEYS[1])
+    if version then redis.call('UNLINK', KEYS[1]) end
+    if version and before then recount(KEYS[1], before) end
+    keep_usage()
+    return 0
+  end
+end
 local groups = tail and read_groups(tail) or waiting(KEYS[5])
 local waited = not tail and #groups > 0
 if not join(groups, count, random, KEYS[6]) then return {-2} end
 local bytes = frame(ARGV[7], stamp, write_groups(groups) .. ARGV[3]) .. ARGV[8]
 local refused, before = beyond(KEYS[1], stamp, #bytes)
 if refused then return refused end
-local kind, ms = due(KEYS[7], mark_of(KEYS[8], stamp), ARGV[4], ARGV[5])
+-- A deadline that somebody has set may be newer than the expiry that the load gives.
+local kind, ms = due(KEYS[7], mark_of(KEYS[8], stamp), 'D', ARGV[5])
+if kind ~= 'A' then kind = ARGV[4] end
 store(KEYS[1], bytes, kind, ms, false)
 recount(KEYS[1], before, #bytes)
 keep_usage()

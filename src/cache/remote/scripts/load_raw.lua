@@ -5,7 +5,11 @@
 -- Answers as load_framed does.
 if not is_running(KEYS[2], KEYS[3], ARGV[1]) then return -1 end
 if is_edited(KEYS[2], KEYS[1]) then return 0 end
-if ARGV[2] == 'I' and redis.call('EXISTS', KEYS[1]) == 1 and bytes_of('GET', KEYS[1]) ~= ARGV[5] then return 0 end
-local kind, ms = due(KEYS[4], mark_of(KEYS[5]), ARGV[3], ARGV[4])
+if ARGV[2] == 'I' and redis.call('EXISTS', KEYS[1]) == 1 then
+  return bytes_of('GET', KEYS[1]) == ARGV[5] and 1 or 0
+end
+-- A deadline that somebody has set may be newer than the expiry that the load gives.
+local kind, ms = due(KEYS[4], mark_of(KEYS[5]), 'D', ARGV[4])
+if kind ~= 'A' then kind = ARGV[3] end
 store(KEYS[1], ARGV[5], kind, ms, false)
 return 1

@@ -36,7 +36,7 @@ end
 
 -- Whether none of the first `count` declared groups was flushed since the flush clock of the cache stood so. The stamp of
 -- one that was lost says nothing, so then no group of the cache may have been flushed; it is made anew, for the next
--- lease or load to tell.
+-- lease to tell.
 local function unflushed(count, incarnation, flushes, clock, random)
   local same, number = clock_of(clock, random)
   if same ~= incarnation then return false end
