@@ -75,7 +75,8 @@ impl Other {
                 .iter()
                 .map(|at: &SocketAddr| Server::new(at.ip().to_string(), at.port()));
             let config = Config {
-                fail_fast: true,
+                // One of the Sentinels may reset the very first connection.
+                fail_fast: false,
                 server: ServerConfig::Sentinel {
                     hosts: hosts.collect(),
                     service_name: MASTER.to_owned(),
