@@ -28,7 +28,7 @@ use rand::rngs::StdRng;
 use vedetta::proto::v1::Freshness;
 
 use crate::near;
-use crate::support::wait;
+use crate::support::{seed, wait};
 use check::{Verdict, check};
 use faults::{BOUNDS, Stage};
 use load::{KEYS, Load, connect};
@@ -39,24 +39,20 @@ const LONG: Duration = Duration::from_secs(60);
 const WARM: Duration = Duration::from_secs(1);
 const QUIET_WITHIN: Duration = Duration::from_secs(15);
 
-fn number_from(variable: &str) -> Option<u64> {
-    let text = std::env::var_os(variable)?;
-    let number = text.to_str().and_then(|text| text.parse().ok());
-    Some(number.unwrap_or_else(|| panic!("{variable} is not a number: {text:?}")))
-}
-
 fn length() -> Duration {
-    match number_from("VEDETTA_LONG") {
-        None => DEFAULT,
+    let Some(text) = std::env::var_os("VEDETTA_LONG") else {
+        return DEFAULT;
+    };
+    match text.to_str().and_then(|text| text.parse().ok()) {
         Some(1) => LONG,
         Some(seconds) => Duration::from_secs(seconds),
+        None => panic!("VEDETTA_LONG is not a number: {text:?}"),
     }
 }
 
 #[test]
 fn no_answer_is_called_fresh_that_is_not_whatever_breaks() {
-    let seed = number_from("VEDETTA_SEED").unwrap_or_else(|| rand::random_range(0..1_000_000));
-    println!("VEDETTA_SEED={seed}");
+    let seed = seed::draw();
     let mut stage = Stage::start(StdRng::seed_from_u64(seed));
     let (apis, start) = (stage.apis(), stage.beginning());
     let asked = stage.asked();

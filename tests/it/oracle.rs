@@ -28,7 +28,7 @@ use vedetta::proto::v1::cache_client::CacheClient;
 
 use crate::quotas::ALL;
 use crate::quotas::audit::audit;
-use crate::support::{Redis, RedisOptions, Vedetta, wait};
+use crate::support::{Redis, RedisOptions, Vedetta, seed, wait};
 use op::{Answer, Op, Spot, send};
 
 const ROUNDS: usize = 4;
@@ -186,9 +186,8 @@ async fn history(
 }
 
 fn seeds() -> Vec<u64> {
-    if let Some(seed) = std::env::var_os("VEDETTA_SEED") {
-        let seed = seed.to_str().and_then(|seed| seed.parse().ok());
-        return vec![seed.expect("VEDETTA_SEED is a number")];
+    if let Some(seed) = seed::given() {
+        return vec![seed];
     }
     let count = if std::env::var_os("VEDETTA_LONG").is_some() {
         2_000

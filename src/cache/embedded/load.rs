@@ -9,7 +9,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use crate::config::Encoding;
-use crate::model::{CacheId, Expiry, Fault, GroupName, Groups, Key, Lineage};
+use crate::model::{CacheId, Expiry, Fault, GroupName, Groups, Key};
 
 use super::super::load::{Begun, Bulk, Cursor, Load, Mode, Running, lost};
 use super::super::store::{Items, Put, too_many_groups};
@@ -211,10 +211,6 @@ impl State {
 }
 
 impl Embedded {
-    fn lineage(&self) -> Lineage {
-        self.lineage
-    }
-
     fn tell(&self, cache: &CacheId, changed: Vec<Key>) {
         if !changed.is_empty() {
             self.hub.invalidated(cache.clone(), changed);
@@ -231,7 +227,7 @@ impl Bulk for Embedded {
         _: Option<Instant>,
     ) -> Result<Begun, Fault> {
         let begun = self.state.lock().loads.begin(cache, &id, load);
-        let lineage = self.lineage();
+        let lineage = self.lineage;
         Ok(begun.unwrap_or(Begun::Running(Running { id, load, lineage })))
     }
 

@@ -112,10 +112,16 @@ impl Loader {
         Ok(answer.and_then(|answer| answer.event).expect("an event"))
     }
 
-    pub(crate) fn loaded(mut self) -> Loaded {
+    pub(crate) fn loaded(self) -> Loaded {
+        let loaded = self.outcome();
+        loaded.unwrap_or_else(|failure| panic!("{failure:?}"))
+    }
+
+    /// As [`Self::loaded`], or why the load is over.
+    pub(crate) fn outcome(mut self) -> Result<Loaded, Failure> {
         self.end();
-        match self.answer() {
-            Ok(Event::Loaded(loaded)) => loaded,
+        match self.answer()? {
+            Event::Loaded(loaded) => Ok(loaded),
             other => panic!("{other:?}"),
         }
     }

@@ -14,7 +14,7 @@ use vedetta::proto::v1::bulk_load_response::{Event, Loaded};
 use crate::client::{Client, Failure};
 use crate::quotas::ALL;
 use crate::quotas::audit::audit;
-use crate::support::{Redis, RedisOptions, Vedetta};
+use crate::support::{Redis, RedisOptions, Vedetta, seed};
 
 use super::loader::{Loader, begin};
 use super::{CACHES, RAW};
@@ -126,17 +126,13 @@ fn outcome(loaded: Loaded) -> (u64, u64, u64, BTreeSet<bytes::Bytes>) {
 
 #[test]
 fn loads_end_as_those_of_the_embedded_store_do() {
-    let given = std::env::var_os("VEDETTA_SEED");
-    let given = given.map(|seed| seed.to_str().and_then(|seed| seed.parse().ok()));
-    let seed = given.map_or_else(rand::random, |seed| seed.expect("a number"));
-    println!("VEDETTA_SEED={seed}");
     let redis = Redis::start(&RedisOptions::default());
     let address = redis.address().to_string();
     let counting = [RAW, ALL, ("REDIS_ADDRESS", &address)];
     let pods = [(); 2].map(|()| Vedetta::start(&[], &counting));
     let model = Vedetta::start(&[], &[RAW]);
     let mut run = Run {
-        random: StdRng::seed_from_u64(seed),
+        random: StdRng::seed_from_u64(seed::draw()),
         real: pods.each_ref().map(|pod| Client::connect(pod.api())),
         model: Client::connect(model.api()),
         number: 0,

@@ -19,7 +19,7 @@ use vedetta::proto::v1::{put_many_request, put_request};
 
 use super::audit::audit;
 use super::{ALL, connect};
-use crate::support::{Redis, RedisOptions, Vedetta, wait};
+use crate::support::{Redis, RedisOptions, Vedetta, seed, wait};
 
 const TENANTS: [&str; 2] = ["", "shop"];
 const CACHES: [&str; 2] = ["one", "two"];
@@ -208,14 +208,7 @@ async fn whole(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_counted_is_what_is_there() {
-    let seed = std::env::var_os("VEDETTA_SEED").map_or_else(
-        || rand::random::<u32>().into(),
-        |seed| {
-            seed.to_string_lossy()
-                .parse()
-                .expect("VEDETTA_SEED is a number")
-        },
-    );
+    let seed = seed::draw();
     let mut rng = StdRng::seed_from_u64(seed);
     let redis = Redis::start(&RedisOptions::default());
     let address = redis.address().to_string();

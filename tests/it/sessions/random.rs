@@ -13,7 +13,7 @@ use vedetta::proto::v1::Session;
 
 use super::{HOUR, pair};
 use crate::client::Client;
-use crate::support::{Redis, RedisOptions, Vedetta};
+use crate::support::{Redis, RedisOptions, Vedetta, seed};
 
 const CALLS: usize = 1_500;
 const PRINCIPALS: [&str; 3] = ["", "ada", "b:ea"];
@@ -162,10 +162,6 @@ fn content(session: Session) -> impl PartialEq + std::fmt::Debug {
 
 #[test]
 fn the_scripts_answer_as_the_embedded_store_does() {
-    let seed = std::env::var_os("VEDETTA_SEED")
-        .and_then(|seed| seed.to_str()?.parse().ok())
-        .unwrap_or_else(rand::random::<u64>);
-    println!("VEDETTA_SEED={seed}");
     let redis = Redis::start(&RedisOptions::default());
     let small = [
         ("VEDETTA_LIMITS_SESSION_ATTRIBUTES", "4"),
@@ -176,7 +172,7 @@ fn the_scripts_answer_as_the_embedded_store_does() {
     let pods = [(); 2].map(|()| Vedetta::start(&[], &on_redis));
     let oracle = Vedetta::start(&[], &small);
     let mut run = Run {
-        random: StdRng::seed_from_u64(seed),
+        random: StdRng::seed_from_u64(seed::draw()),
         real: [
             Client::connect(pods[0].api()),
             Client::connect(pods[1].api()),

@@ -14,6 +14,7 @@ mod proxy;
 mod proxy_tests;
 mod redis;
 mod resp;
+pub(crate) mod seed;
 mod self_tests;
 mod sentinel_set;
 mod switches;

@@ -19,6 +19,26 @@ local function is_of(lease, stamp, history, version)
   return lease.stamp == stamp and lease.history == history and lease.version == (version or '')
 end
 
+-- Whether none of the first `count` declared groups was flushed since the flush clock of the cache stood so. The stamp of
+-- one that was lost says nothing, so then no group of the cache may have been flushed; it is made anew, for the next
+-- lease to tell.
+local function unflushed(count, incarnation, flushes, clock, random)
+  local same, number = clock_of(clock, random)
+  if same ~= incarnation then return false end
+  if number == flushes then return true end
+  local all = true
+  for place = 1, count do
+    local held = bytes_of('GETEX', declared[declared_names[place]])
+    if not held or #held ~= 24 then
+      stamp_of_group(declared_names[place], random, clock)
+      all = false
+    elseif struct.unpack('>I8', string.sub(held, 17)) > flushes then
+      all = false
+    end
+  end
+  return all
+end
+
 -- Whether what was loaded under the lease of that name may be stored: nothing that it may be made from was replaced,
 -- removed, cleared or flushed since. The first `count` declared groups are those of the new entry.
 local function may_fill(lease, name, stamp, history, version, count, clock, random)

@@ -1,6 +1,6 @@
 -- Stores an entry of a load in a framed cache, unless others wrote or removed it, or flushed one of the groups that it
--- names, since the load began: that entry is absent then. The groups of the entry that it replaces stay: nobody but whoever adds to them has
--- changed it since.
+-- names, since the load began: that entry is absent then. The groups of the entry that it replaces stay: nobody but
+-- whoever adds to them has changed it since.
 -- KEYS  entry, record of the load, notes for it, stamp, what waits for the entry, flush clock, deadline, deadlines of the
 --       cache, lease, records of usage..., stamps of groups...
 -- ARGV  id, mode, snapshot in 20 digits, expiry kind, ms, random, header before the stamp, value, how many of the declared
@@ -27,10 +27,12 @@ end
 for place = 1, count do
   if is_edited(record, declared[declared_names[place]]) then
     -- What it would have replaced is older, and the flush would have reached it too.
-    local before = counted(KEYS[1])
-    if version then redis.call('UNLINK', KEYS[1]) end
-    if version and before then recount(KEYS[1], before) end
-    keep_usage()
+    if version then
+      local before = counted(KEYS[1])
+      redis.call('UNLINK', KEYS[1])
+      recount(KEYS[1], before)
+      keep_usage()
+    end
     return 0
   end
 end
