@@ -23,7 +23,7 @@ use crate::events::{EmbeddedLog, Events, Log};
 use crate::failover;
 use crate::grpc::{
     self, Admit, BindError, CacheService, Draining, EventsService, Health, Inflight, Listeners,
-    Services, SessionsService, Socket, StatusService, StatusSources, WatchService,
+    Services, SessionsService, Socket, StatusService, StatusSources, WatchService, Workers,
 };
 use crate::invalidation::{Bell, Hub};
 use crate::proto::v1::get_status_response as status;
@@ -58,6 +58,9 @@ pub enum StartError {
         "the secrets of the links cannot be used: {0}; correct these files, or the settings that name them"
     )]
     Secrets(String),
+    /// The threads that serve.
+    #[error("cannot start a thread: {0}; lower VEDETTA_WORKERS, or allow the process more threads")]
+    Worker(std::io::Error),
     /// A task of the process has panicked.
     #[error("a task has failed, see the log; please report this")]
     Task,
@@ -343,6 +346,7 @@ async fn open<S: Store, T: sessions::Store>(
         grace: config.api.drain,
         inflight,
     };
+    let workers = Workers::start(config.api.workers).map_err(StartError::Worker)?;
     grpc::serve(
         listeners,
         Services {
@@ -353,7 +357,7 @@ async fn open<S: Store, T: sessions::Store>(
             events,
         },
         &config.limits,
-        &floors.serving,
+        (&floors.serving, workers),
         draining,
     )
     .await

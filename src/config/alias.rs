@@ -19,7 +19,7 @@ const WITHOUT_EFFECT: [(&str, &str); 2] = [
     ),
     (
         "REDIS_IO_THREAD_POOL_SIZE",
-        "vedetta uses one connection and api.workers threads",
+        "vedetta uses one connection, and api.workers threads to serve calls",
     ),
 ];
 

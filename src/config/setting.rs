@@ -105,8 +105,8 @@ const SETTINGS: &[Setting] = &[
         "Unix socket of the API: an absolute path of at most 107 bytes, or `none`"),
     setting(Kind::Text, "api.listen", "VEDETTA_LISTEN", "127.0.0.1:17070",
         "TCP address of the API: a loopback IP:port, or `none`; port 0 takes a free one"),
-    setting(Kind::Integer, "api.workers", "VEDETTA_WORKERS", "2",
-        "Worker threads, 1 to 64"),
+    setting(Kind::Integer, "api.workers", "VEDETTA_WORKERS", "1",
+        "Threads that serve calls, 1 to 64; one serves some ten thousand calls in a second"),
     setting(Kind::Duration, "api.drain", "VEDETTA_DRAIN", "5s",
         "How long calls in flight may still run after SIGTERM, 0s to 60s"),
 

@@ -62,7 +62,7 @@ pub struct Api {
     pub socket_required: bool,
     /// The TCP address; always loopback.
     pub listen: Option<SocketAddr>,
-    /// Worker threads of the runtime.
+    /// Threads that serve calls.
     pub workers: usize,
     /// How long calls in flight may still run after SIGTERM.
     pub drain: Duration,

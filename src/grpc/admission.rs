@@ -14,7 +14,7 @@ use bytes::Bytes;
 use futures_util::future::{Either, Ready, ready};
 use http::{Request, Response};
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
 use tonic::Status;
 use tonic::body::Body;
 use tower::Service;
@@ -49,7 +49,7 @@ pub(super) struct Admission<S> {
 
 impl<S, B> Service<Request<B>> for Admission<S>
 where
-    S: Service<Request<B>, Response = Response<Body>, Error = Infallible>,
+    S: Service<Request<B>, Response = Response<Body>, Error = Infallible, Future: Unpin>,
 {
     type Response = Response<Body>;
     type Error = Infallible;
@@ -74,8 +74,9 @@ where
         };
         let deadline = request.extensions().get::<Deadline>().copied();
         Either::Left(Admitted {
-            answer: Box::pin(self.inner.call(request)),
-            late: deadline.map(|Deadline(at)| Box::pin(tokio::time::sleep_until(at + SLACK))),
+            answer: self.inner.call(request),
+            latest: deadline.map(|Deadline(at)| at + SLACK),
+            late: None,
             place,
         })
     }
@@ -83,23 +84,29 @@ where
 
 /// A call that was admitted.
 pub(super) struct Admitted<F> {
-    answer: Pin<Box<F>>,
+    answer: F,
+    latest: Option<Instant>,
+    /// Until then, if it has to wait at all.
     late: Option<Pin<Box<Sleep>>>,
     place: Option<Place>,
 }
 
 impl<F> Future for Admitted<F>
 where
-    F: Future<Output = Result<Response<Body>, Infallible>>,
+    F: Future<Output = Result<Response<Body>, Infallible>> + Unpin,
 {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        let answer = match self.answer.as_mut().poll(cx) {
+        let answer = match Pin::new(&mut self.answer).poll(cx) {
             Poll::Ready(Ok(answer)) => answer,
             Poll::Pending => {
-                let late = self.late.as_mut().map(|late| late.as_mut().poll(cx));
-                if late.is_none_or(|late| late.is_pending()) {
+                let Some(latest) = self.latest else {
+                    return Poll::Pending;
+                };
+                let begin = || Box::pin(tokio::time::sleep_until(latest));
+                let late = self.late.get_or_insert_with(begin);
+                if late.as_mut().poll(cx).is_pending() {
                     return Poll::Pending;
                 }
                 let detail = "the deadline of the call has passed before its message was complete";
@@ -203,11 +210,12 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_call_whose_message_never_comes_is_answered_after_its_deadline() {
-        let at = tokio::time::Instant::now() + Duration::from_secs(1);
+        let at = Instant::now() + Duration::from_secs(1);
         let inflight = Inflight::new(1);
         let mut admitted = Admitted {
-            answer: Box::pin(std::future::pending::<Result<Response<Body>, Infallible>>()),
-            late: Some(Box::pin(tokio::time::sleep_until(at + SLACK))),
+            answer: std::future::pending::<Result<Response<Body>, Infallible>>(),
+            latest: Some(at + SLACK),
+            late: None,
             place: inflight.enter().ok(),
         };
         tokio::time::advance(Duration::from_secs(1)).await;

@@ -8,24 +8,16 @@
 //!
 //! Not here: what is served (`cache`, `status_service`); HTTP for probes and metrics (`admin`).
 
-use std::convert::Infallible;
 use std::io;
 use std::time::Duration;
 
-use http::Request;
-use hyper::body::Incoming;
-use hyper::server::conn::http2;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
 use tokio_stream::{Stream, StreamExt};
 use tokio_util::sync::CancellationToken;
-use tonic::body::Body;
 use tonic::service::Routes;
-use tower::ServiceExt;
 
 use crate::cache::Store;
 use crate::config::Limits;
@@ -37,9 +29,9 @@ use crate::proto::v1::status_server::StatusServer;
 use crate::proto::v1::watch_server::WatchServer;
 use crate::sessions;
 
-use super::admission::Admission;
 use super::cache::CacheService;
-use super::deadline::WithDeadline;
+use super::coalesce::gather;
+use super::connection::{Hot, Served, connection};
 use super::events::EventsService;
 use super::greeting::Greeting;
 use super::limit::Inflight;
@@ -47,21 +39,10 @@ use super::sessions::SessionsService;
 use super::socket::Socket;
 use super::status_service::StatusService;
 use super::watch::WatchService;
-
-/// Calls at a time on one connection; more where `limits.inflight_calls` is, so that those who wait for leases, which are
-/// half of that at most, leave room for the one who fills.
-const STREAMS: u32 = 1024;
+use super::workers::{Moved, Workers};
 
 /// Connections at a time on one listener. One client needs one or two; each costs some tens of KiB.
 const CONNECTIONS: usize = 1024;
-
-/// Windows that let a value of some MiB pass without stopping for a window update.
-const STREAM_WINDOW: u32 = 1 << 20;
-const CONNECTION_WINDOW: u32 = 4 << 20;
-
-/// A peer that does not answer a ping is gone. On one machine that is a frozen process.
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
-const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// After an error of accept (no file descriptors left, say) the next attempt waits that long.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -132,7 +113,7 @@ pub async fn serve<S: Store, T: sessions::Store>(
     listeners: Listeners,
     services: Services<S, T>,
     limits: &Limits,
-    tasks: &Tasks,
+    (tasks, workers): (&Tasks, Workers),
     draining: Draining,
 ) -> Result<Health, tonic_reflection::server::Error> {
     let (reporter, health) = tonic_health::server::health_reporter();
@@ -153,8 +134,7 @@ pub async fn serve<S: Store, T: sessions::Store>(
             // So that grpcurl and its like can show the details of errors.
             .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
     };
-    let routes = Routes::new(cache)
-        .add_service(StatusServer::new(services.status))
+    let routes = Routes::new(StatusServer::new(services.status))
         .add_service(WatchServer::new(services.watch))
         .add_service(events)
         .add_service(sessions)
@@ -162,12 +142,25 @@ pub async fn serve<S: Store, T: sessions::Store>(
         .add_service(descriptors().build_v1()?)
         .add_service(descriptors().build_v1alpha()?)
         .prepare();
+    let served = Served { hot: cache, routes };
+    serve_all(listeners, served, (tasks, workers), draining);
+    Ok(Health(reporter))
+}
+
+/// Serves anything in the same way, so that its price can be measured without that of what is served.
+pub fn serve_all<C: Hot>(
+    listeners: Listeners,
+    served: Served<C>,
+    (tasks, workers): (&Tasks, Workers),
+    draining: Draining,
+) {
     let stop = tasks.stopping();
     if let Some(socket) = listeners.socket {
-        let (routes, stop, draining) = (routes.clone(), stop.clone(), draining.clone());
+        let served = (served.clone(), workers.clone());
+        let (stop, draining) = (stop.clone(), draining.clone());
         tasks.spawn_draining("grpc socket", async move {
             let (listener, _claim) = socket.into_parts();
-            accept_loop(UnixListenerStream::new(listener), routes, stop, draining).await;
+            accept_loop(UnixListenerStream::new(listener), served, stop, draining).await;
         });
     }
     if let Some(tcp) = listeners.tcp {
@@ -176,19 +169,18 @@ pub async fn serve<S: Store, T: sessions::Store>(
                 // Fails only where the peer is gone already, which is nobody else's concern.
                 stream.inspect(|stream| drop(stream.set_nodelay(true)))
             });
-            accept_loop(incoming, routes, stop, draining).await;
+            accept_loop(incoming, (served, workers), stop, draining).await;
         });
     }
-    Ok(Health(reporter))
 }
 
-async fn accept_loop<IO>(
+async fn accept_loop<IO, C: Hot>(
     mut incoming: impl Stream<Item = io::Result<IO>> + Unpin,
-    routes: Routes,
+    (served, workers): (Served<C>, Workers),
     stop: CancellationToken,
     draining: Draining,
 ) where
-    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    IO: AsyncRead + AsyncWrite + Moved + Unpin + Send + 'static,
 {
     let graceful = GracefulShutdown::new();
     // Dropping the set drops the connections that outlive the grace.
@@ -202,19 +194,24 @@ async fn accept_loop<IO>(
             // A connection too many waits in the backlog until one ends.
             Some(stream) = incoming.next(), if !full => stream,
         };
-        match stream {
+        let worker = workers.next();
+        match stream.and_then(|stream| stream.onto(worker)) {
             Ok(stream) => {
-                let (stream, greeting) = Greeting::watch(stream);
-                let connection = connection(stream, routes.clone(), draining.inflight.clone());
-                let served = graceful.watch(connection);
-                connections.spawn(async move {
+                let (served, inflight) = (served.clone(), draining.inflight.clone());
+                let watcher = graceful.watcher();
+                let serving = async move {
+                    let (stream, greeting) = Greeting::watch(stream);
+                    let served = gather(stream, |stream| {
+                        watcher.watch(connection(stream, served, inflight))
+                    });
                     tokio::select! {
                         served = served => if let Err(error) = served {
                             tracing::debug!("a connection ended with an error: {error}");
                         },
                         () = greeting.missing() => {}
                     }
-                });
+                };
+                connections.spawn_on(serving, worker);
             }
             Err(error) => {
                 tracing::warn!("cannot accept a connection: {error}");
@@ -238,29 +235,4 @@ async fn accept_loop<IO>(
             draining.grace
         );
     }
-}
-
-type Connection<IO> = http2::Connection<TokioIo<IO>, TowerToHyperService<Http>, TokioExecutor>;
-type Http = tower::util::BoxCloneService<Request<Incoming>, http::Response<Body>, Infallible>;
-
-fn connection<IO>(stream: IO, routes: Routes, inflight: Inflight) -> Connection<IO>
-where
-    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let streams = u32::try_from(inflight.most()).map_or(u32::MAX, |most| most.max(STREAMS));
-    let admission = Admission {
-        inner: routes,
-        inflight,
-    };
-    let http = WithDeadline(admission)
-        .map_request(|request: Request<Incoming>| request.map(Body::new))
-        .boxed_clone();
-    http2::Builder::new(TokioExecutor::new())
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(streams)
-        .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
-        .keep_alive_interval(KEEPALIVE_INTERVAL)
-        .keep_alive_timeout(KEEPALIVE_TIMEOUT)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(http))
 }

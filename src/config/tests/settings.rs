@@ -51,7 +51,7 @@ fn nothing_configured_is_the_embedded_store_on_loopback() {
     );
     assert_eq!(
         (config.api.workers, config.api.drain),
-        (2, Duration::from_secs(5))
+        (1, Duration::from_secs(5))
     );
     assert_eq!(config.admin.listen.to_string(), "0.0.0.0:17071");
     assert!(matches!(config.store, StoreConfig::Embedded { capacity } if capacity == 64 << 20));

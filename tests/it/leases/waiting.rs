@@ -218,9 +218,11 @@ fn those_who_wait_leave_room_on_their_connection() {
 fn those_who_wait_leave_room_for_other_calls() {
     let redis = Redis::start(&RedisOptions::default());
     let vedetta = pod(&redis, &[("VEDETTA_LIMITS_INFLIGHT_CALLS", "64")]);
-    let others = 100;
-    let settled = |told, inflight: u64| told + inflight as usize == others;
+    let (others, may_wait) = (100, 32);
+    // While they all ask at once, they take every place.
+    let settled =
+        |told, inflight: u64| told + inflight as usize == others && inflight <= may_wait as u64;
     let (stored, told) = fill_among(&vedetta, others, settled);
     assert!(matches!(stored, Ok(Some(Stored::Stored(_)))), "{stored:?}");
-    assert_eq!(told.hits.load(Ordering::Relaxed), 32, "{told:?}");
+    assert_eq!(told.hits.load(Ordering::Relaxed), may_wait, "{told:?}");
 }
