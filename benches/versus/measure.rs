@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::load::{Connection, Door, Outcome, Slice, closed};
 use crate::meter::{cpu, resident};
 use crate::plan::Table;
-use crate::requests::{self, BATCH, Operation};
+use crate::requests::{self, BATCH, Encoded, Operation};
 use crate::servers::{Fleet, Name, Speech};
 use crate::wire::memcached::Memcached;
 use crate::wire::message::Check;
@@ -51,16 +51,11 @@ struct Reading {
 /// Encoded requests of each kind, made once.
 #[derive(Default)]
 pub(crate) struct Requests {
-    made: HashMap<(Speech, &'static str, usize), Arc<Vec<Vec<u8>>>>,
+    made: HashMap<(Speech, &'static str, usize), Encoded>,
 }
 
 impl Requests {
-    pub(crate) fn of(
-        &mut self,
-        speech: Speech,
-        operation: Operation,
-        size: usize,
-    ) -> Arc<Vec<Vec<u8>>> {
+    pub(crate) fn of(&mut self, speech: Speech, operation: Operation, size: usize) -> Encoded {
         let made = self.made.entry((speech, operation.name(), size));
         let encode = || match speech {
             Speech::Grpc => requests::grpc(operation, size),

@@ -77,6 +77,10 @@ impl Process {
         self.child.id()
     }
 
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "between two looks at a condition"
+    )]
     fn wait_for(&mut self, door: &Door) -> Result<(), String> {
         let began = Instant::now();
         loop {
@@ -89,7 +93,8 @@ impl Process {
             };
             let ended = self.child.try_wait().map_err(|error| error.to_string())?;
             if ended.is_some() || began.elapsed() > STARTED_WITHIN {
-                let state = ended.map_or("still runs".to_owned(), |status| status.to_string());
+                let state =
+                    ended.map_or_else(|| "still runs".to_owned(), |status| status.to_string());
                 let (name, said) = (self.name, self.said());
                 return Err(format!(
                     "{name} ({state}), {door:?}: {error}; it says:\n{said}"

@@ -19,6 +19,9 @@ pub(crate) const BATCH: usize = 64;
 pub(crate) const READ: &str = "versus";
 pub(crate) const WRITTEN: &str = "versus-written";
 
+/// Requests that are sent in turn.
+pub(crate) type Encoded = Arc<Vec<Vec<u8>>>;
+
 /// What is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Operation {
@@ -82,7 +85,7 @@ pub(crate) fn value(size: usize) -> Bytes {
 
 /// The requests of a gRPC operation, each behind its prefix; those of `Pipeline` without it, because their ids come
 /// in between.
-pub(crate) fn grpc(operation: Operation, size: usize) -> Arc<Vec<Vec<u8>>> {
+pub(crate) fn grpc(operation: Operation, size: usize) -> Encoded {
     let keys = keys(size);
     let encoded = match operation {
         Operation::Get => keys.iter().map(|key| prefixed(&get(key))).collect(),
@@ -145,7 +148,7 @@ pub(crate) fn prefixed(message: &impl Message) -> Vec<u8> {
 }
 
 /// The commands of an operation for a Redis.
-pub(crate) fn resp(operation: Operation, size: usize) -> Arc<Vec<Vec<u8>>> {
+pub(crate) fn resp(operation: Operation, size: usize) -> Encoded {
     let (keys, value) = (keys(size), value(size));
     let encoded = match operation {
         Operation::Get | Operation::Pipeline => keys
@@ -172,7 +175,7 @@ pub(crate) fn resp(operation: Operation, size: usize) -> Arc<Vec<Vec<u8>>> {
 }
 
 /// The gets for a memcached.
-pub(crate) fn memcached(size: usize) -> Arc<Vec<Vec<u8>>> {
+pub(crate) fn memcached(size: usize) -> Encoded {
     let get = |key: &String| format!("get {key}\r\n").into_bytes();
     Arc::new(keys(size).iter().map(get).collect())
 }

@@ -3,7 +3,8 @@
 //! Not here: `set`, which only fills (`crate::fill`).
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+
+use crate::requests::Encoded;
 
 use super::Dialect;
 
@@ -11,7 +12,7 @@ const END: &[u8] = b"\r\nEND\r\n";
 
 /// The client's side of one connection to a memcached.
 pub(crate) struct Memcached {
-    requests: Arc<Vec<Vec<u8>>>,
+    requests: Encoded,
     turn: usize,
     size: usize,
     flight: VecDeque<u64>,
@@ -19,7 +20,7 @@ pub(crate) struct Memcached {
 
 impl Memcached {
     /// Sends the requests in turn, from `turn` on, and expects values of `size` bytes.
-    pub(crate) fn new(requests: Arc<Vec<Vec<u8>>>, turn: usize, size: usize) -> Self {
+    pub(crate) fn new(requests: Encoded, turn: usize, size: usize) -> Self {
         Self {
             requests,
             turn,

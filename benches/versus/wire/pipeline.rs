@@ -2,7 +2,7 @@
 //!
 //! Invariants: an id is used again only when its answer has come.
 
-use std::sync::Arc;
+use crate::requests::Encoded;
 
 use super::Dialect;
 use super::frame::{DATA, Frame, HEADERS, Link};
@@ -17,7 +17,7 @@ const STREAM: u32 = 1;
 pub(crate) struct Pipeline {
     link: Link,
     /// What follows the id: the field `get` of each request.
-    requests: Arc<Vec<Vec<u8>>>,
+    requests: Encoded,
     turn: usize,
     check: Check,
     /// By id; those that are free are in `free`.
@@ -30,7 +30,7 @@ pub(crate) struct Pipeline {
 
 impl Pipeline {
     /// Sends the requests in turn, from `turn` on.
-    pub(crate) fn new(requests: Arc<Vec<Vec<u8>>>, turn: usize, check: Check) -> Self {
+    pub(crate) fn new(requests: Encoded, turn: usize, check: Check) -> Self {
         let link = Link::new(PATH);
         let (window, _) = link.windows();
         Self {

@@ -3,13 +3,14 @@
 //! Not here: keys and values (`crate::requests`).
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+
+use crate::requests::Encoded;
 
 use super::{Dialect, Expected};
 
 /// The client's side of one connection to a Redis.
 pub(crate) struct Resp {
-    requests: Arc<Vec<Vec<u8>>>,
+    requests: Encoded,
     turn: usize,
     expected: Expected,
     flight: VecDeque<u64>,
@@ -17,7 +18,7 @@ pub(crate) struct Resp {
 
 impl Resp {
     /// Sends the requests in turn, from `turn` on.
-    pub(crate) fn new(requests: Arc<Vec<Vec<u8>>>, turn: usize, expected: Expected) -> Self {
+    pub(crate) fn new(requests: Encoded, turn: usize, expected: Expected) -> Self {
         Self {
             requests,
             turn,

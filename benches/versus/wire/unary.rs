@@ -4,7 +4,8 @@
 //! it has none.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+
+use crate::requests::Encoded;
 
 use super::Dialect;
 use super::frame::{DATA, END_STREAM, Frame, HEADERS, Link};
@@ -19,7 +20,7 @@ struct Call {
 /// The client's side of one connection.
 pub(crate) struct Unary {
     link: Link,
-    requests: Arc<Vec<Vec<u8>>>,
+    requests: Encoded,
     turn: usize,
     check: Check,
     next: u32,
@@ -29,7 +30,7 @@ pub(crate) struct Unary {
 
 impl Unary {
     /// Sends the requests in turn, from `turn` on. Each is a message behind its prefix.
-    pub(crate) fn new(path: &str, requests: Arc<Vec<Vec<u8>>>, turn: usize, check: Check) -> Self {
+    pub(crate) fn new(path: &str, requests: Encoded, turn: usize, check: Check) -> Self {
         Self {
             link: Link::new(path),
             requests,
