@@ -72,8 +72,8 @@ const QUICK: Slice = Slice {
     measured: Duration::from_millis(400),
 };
 const FULL: Slice = Slice {
-    warm: Duration::from_millis(150),
-    measured: Duration::from_secs(1),
+    warm: Duration::from_millis(100),
+    measured: Duration::from_millis(750),
 };
 
 /// About how long it takes to connect, and to fill a cache that is to be cleared.

@@ -46,13 +46,19 @@ def save(figure, report, path):
     plt.close(figure)
 
 
+def label(server, figure):
+    if "refused" in server:
+        return "refused"
+    return f"{server[figure]:,.0f}" if server[figure] >= 1000 else f"{server[figure]:.2f}"
+
+
 def bars(axes, table, figure, unit):
     """One bar for each server, the first on top."""
-    servers = [server for server in table["servers"] if "refused" not in server]
+    servers = table["servers"]
     names = [server["server"] for server in servers]
-    values = [server[figure] for server in servers]
+    values = [server.get(figure, 0) for server in servers]
     drawn = axes.barh(names, values, color=[COLOURS.get(name, "#999999") for name in names])
-    labels = [f"{value:,.0f}" if value >= 1000 else f"{value:.2f}" for value in values]
+    labels = [label(server, figure) for server in servers]
     axes.bar_label(drawn, labels, padding=3, fontsize=8)
     axes.invert_yaxis()
     axes.margins(x=0.18)
