@@ -105,7 +105,7 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     control(&fleet, &mut requests, refused.is_none())?;
     let mut results = Results {
         tables: Vec::new(),
-        tails: Vec::new(),
+        tails: Err("not reached".to_owned()),
     };
     for table in &plan.tables {
         let lines = measure_table(&fleet, &mut requests, &plan, table)?;
@@ -116,13 +116,16 @@ fn run(arguments: &Arguments) -> Result<(), String> {
         let get = results.figures(name, Operation::Get, Transport::Unix, MANY);
         get.map(|figures| figures.rate)
     };
-    results.tails = tails(&fleet, &mut requests, &plan, throughput)?;
-    table::print_tails(&results.tails);
+    results.tails = tails(&fleet, &mut requests, &plan, throughput);
+    if let Ok(tails) = &results.tails {
+        table::print_tails(tails);
+    }
     let goals = verdict::judge(&results);
     table::print_verdict(&goals);
     report::write(&arguments.json, &surroundings, &idle, &results, &goals)?;
     eprintln!("versus: wrote {}", arguments.json.display());
-    Ok(())
+    // What was measured before is not lost, but the run has failed.
+    results.tails.map(|_| ())
 }
 
 /// Resident memory of every server before it has done anything, in KiB.

@@ -80,7 +80,7 @@ pub(crate) fn write(
         "run": surroundings.show(),
         "idle_rss_kib": idle.iter().map(|(name, kib)| json!({"server": name.text(), "kib": kib})).collect::<Vec<_>>(),
         "tables": results.tables.iter().map(|(table, lines)| show(table, lines)).collect::<Vec<_>>(),
-        "tails": results.tails.iter().map(show_tail).collect::<Vec<_>>(),
+        "tails": results.tails.iter().flatten().map(show_tail).collect::<Vec<_>>(),
         "verdict": goals.iter().map(show_goal).collect::<Vec<_>>(),
     });
     let failed = |error: std::io::Error| format!("{}: {error}", path.display());

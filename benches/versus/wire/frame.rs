@@ -1,6 +1,6 @@
 //! HTTP/2 frames (RFC 9113) as far as a client of one gRPC method needs them.
 //!
-//! Invariants: windows of the peer are kept; its SETTINGS and PINGs are answered; GOAWAY and RST_STREAM are errors. Own
+//! Invariants: windows of the peer are kept, and so is the number of calls that it takes at a time; its SETTINGS and PINGs are answered; GOAWAY and RST_STREAM are errors. Own
 //! windows are so large that the server never waits for an update.
 //!
 //! Not here: decoding HPACK. A call that fails has no message, which is noticed; why it failed is what an ordinary
@@ -19,7 +19,10 @@ const ACK: u8 = 1;
 const END_HEADERS: u8 = 4;
 const PADDED: u8 = 8;
 
+const MAX_CONCURRENT_STREAMS: u16 = 3;
 const INITIAL_WINDOW_SIZE: u16 = 4;
+/// Calls at a time on one connection until the peer has said how many it takes.
+const STREAMS: usize = 100;
 /// What a peer takes in one frame unless it says more.
 const FRAME: usize = 16_384;
 const DEFAULT_WINDOW: i64 = 65_535;
@@ -71,6 +74,7 @@ pub(crate) struct Link {
     fields: Vec<u8>,
     window: i64,
     first_window: i64,
+    streams: usize,
     /// Bytes that came since the last update of the own windows.
     taken: u32,
 }
@@ -88,6 +92,7 @@ impl Link {
             fields,
             window: DEFAULT_WINDOW,
             first_window: DEFAULT_WINDOW,
+            streams: STREAMS,
             taken: 0,
         }
     }
@@ -103,6 +108,11 @@ impl Link {
     /// What the peer takes on a stream that is new, and what it takes at all just now.
     pub(crate) fn windows(&self) -> (i64, i64) {
         (self.first_window, self.window)
+    }
+
+    /// Calls that the peer takes at a time.
+    pub(crate) fn streams(&self) -> usize {
+        self.streams
     }
 
     pub(crate) fn write_headers(&self, out: &mut Vec<u8>, stream: u32) {
@@ -174,10 +184,14 @@ impl Link {
     fn settle(&mut self, settings: &[u8]) -> i64 {
         let before = self.first_window;
         for setting in settings.chunks_exact(6) {
-            if let [a, b, c, d, e, f] = setting
-                && u16::from_be_bytes([*a, *b]) == INITIAL_WINDOW_SIZE
-            {
-                self.first_window = i64::from(u32::from_be_bytes([*c, *d, *e, *f]));
+            let [a, b, c, d, e, f] = setting else {
+                continue;
+            };
+            let value = u32::from_be_bytes([*c, *d, *e, *f]);
+            match u16::from_be_bytes([*a, *b]) {
+                INITIAL_WINDOW_SIZE => self.first_window = i64::from(value),
+                MAX_CONCURRENT_STREAMS => self.streams = value as usize,
+                _ => {}
             }
         }
         self.first_window - before

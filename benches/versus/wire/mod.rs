@@ -17,7 +17,7 @@ pub(crate) trait Dialect {
     /// What is said before the first request.
     fn greet(&mut self, out: &mut Vec<u8>);
 
-    /// Writes the next request; false where the peer's window has no room for it now.
+    /// Writes the next request; false where the peer has no room for it now.
     fn send(&mut self, stamp: u64, out: &mut Vec<u8>) -> bool;
 
     /// Requests may have been gathered until now.

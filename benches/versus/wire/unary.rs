@@ -82,7 +82,7 @@ impl Dialect for Unary {
         let requests = self.requests.clone();
         let request = &requests[self.turn % requests.len()];
         let (first, now) = self.link.windows();
-        if (request.len() as i64) > now.min(first) {
+        if request.len() as i64 > now.min(first) || self.flight.len() >= self.link.streams() {
             return false;
         }
         self.turn += 1;
