@@ -51,14 +51,14 @@ impl<S: Store> CacheService<S> {
     pub fn new(
         cache: Arc<Cache<S>>,
         loads: Arc<Loads>,
-        limits: Limits,
+        limits: &Limits,
         metrics: Arc<Metrics>,
         (inflight, stop): (Inflight, CancellationToken),
     ) -> Self {
         Self {
             cache,
             loads,
-            limits,
+            limits: limits.clone(),
             metrics,
             inflight,
             stop,

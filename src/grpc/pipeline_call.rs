@@ -118,26 +118,34 @@ impl<S: Store> Perform for Performer<S> {
     }
 }
 
+/// The work of an operation is moved before it is polled, so it should be small: only that of a Get, which is most often
+/// done at once, is part of it. That of the others is several KiB each.
 macro_rules! operations {
-    ($($method:ident => $work:ident;)+) => {
+    (inline { $here:ident => $done:ident; } boxed { $($method:ident => $work:ident;)+ }) => {
         impl<S: Store> Performer<S> {
             async fn answer(
                 &self,
                 timeout: Option<prost_types::Duration>,
                 asked: Option<Asked>,
             ) -> (Method, Answer<Told>) {
-                let limited = self.limited(timeout);
+                let call = self.limited(timeout);
                 match asked {
-                    $(Some(Asked::$method(message)) => (
-                        Method::$method,
-                        match limited {
-                            Ok(call) => {
-                                let answer = self.service.$work(call, message).await;
-                                answer.map(|(answer, outcome)| (Told::$method(answer), outcome))
-                            }
+                    Some(Asked::$here(message)) => {
+                        let answer = match call {
+                            Ok(call) => self.service.$done(call, message).await,
                             Err(refusal) => Err(refusal),
-                        },
-                    ),)+
+                        };
+                        let told = |(answer, outcome)| (Told::$here(answer), outcome);
+                        (Method::$here, answer.map(told))
+                    }
+                    $(Some(Asked::$method(message)) => {
+                        let answer = match call {
+                            Ok(call) => Box::pin(self.service.$work(call, message)).await,
+                            Err(refusal) => Err(refusal),
+                        };
+                        let told = |(answer, outcome)| (Told::$method(answer), outcome);
+                        (Method::$method, answer.map(told))
+                    })+
                     None => (Method::Pipeline, Err(Self::no_call())),
                 }
             }
@@ -146,21 +154,25 @@ macro_rules! operations {
 }
 
 operations! {
-    Get => do_get;
-    GetMany => do_get_many;
-    Put => do_put;
-    PutMany => do_put_many;
-    PutIfAbsent => do_put_if_absent;
-    Evict => do_evict;
-    EvictMany => do_evict_many;
-    Touch => do_touch;
-    GetTtl => do_get_ttl;
-    SetDeadline => do_set_deadline;
-    Increment => do_increment;
-    ListEdit => do_list_edit;
-    GetOrLease => do_get_or_lease;
-    ReleaseLease => do_release_lease;
-    AddToGroups => do_add_to_groups;
-    FlushGroups => do_flush_groups;
-    Clear => do_clear;
+    inline {
+        Get => do_get;
+    }
+    boxed {
+        GetMany => do_get_many;
+        Put => do_put;
+        PutMany => do_put_many;
+        PutIfAbsent => do_put_if_absent;
+        Evict => do_evict;
+        EvictMany => do_evict_many;
+        Touch => do_touch;
+        GetTtl => do_get_ttl;
+        SetDeadline => do_set_deadline;
+        Increment => do_increment;
+        ListEdit => do_list_edit;
+        GetOrLease => do_get_or_lease;
+        ReleaseLease => do_release_lease;
+        AddToGroups => do_add_to_groups;
+        FlushGroups => do_flush_groups;
+        Clear => do_clear;
+    }
 }
