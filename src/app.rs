@@ -324,7 +324,9 @@ async fn open<S: Store, T: sessions::Store>(
         judge: Arc::new(move |name| admitting.admit(name)),
         encoding: Arc::new(move |name| encoding.policy(name).encoding),
     };
-    let cache = CacheService::new(cache, loads.clone(), config.limits.clone(), metrics.clone());
+    let streams = (inflight.clone(), floors.serving.stopping());
+    let limits = &config.limits;
+    let cache = CacheService::new(cache, loads.clone(), limits, metrics.clone(), streams);
     let life = config.sessions.max_inactive;
     let sessions = SessionsService::new(sessions, config.limits.clone(), life, metrics.clone());
     let watch = WatchService::new(

@@ -72,9 +72,10 @@ impl<S: Store> Cache<S> {
         wish: &Wish,
     ) -> Result<Filling, Fault> {
         match self.get(call, at, wish.consistency).await? {
-            Lookup::Hit(hit) => Ok(self.refreshed(call, at, wish, hit).await),
+            // Both apart, because they are large, and most calls need neither.
+            Lookup::Hit(hit) => Ok(Box::pin(self.refreshed(call, at, wish, hit)).await),
             Lookup::Miss(evidence) => {
-                let filling = self.wait_or_fill(call, at, wish, evidence);
+                let filling = Box::pin(self.wait_or_fill(call, at, wish, evidence));
                 call.read(filling).await
             }
         }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use futures_util::stream;
 use tokio::time::Instant;
 use tonic::codegen::BoxStream;
-use tonic::{Request, Status, Streaming};
+use tonic::{Status, Streaming};
 
 use crate::cache::{Call, Load, LoadFigures, Loaded, Loading, Loads, Mode, Put, Start, Store};
 use crate::config::Encoding;
@@ -25,7 +25,9 @@ use super::cache::CacheService;
 use super::check::Checker;
 use super::convert::{duration, timestamp};
 use super::metrics::Outcome;
-use super::request::{Answer, open, refused};
+use super::request::Answer;
+use super::status::Refusal;
+use super::stream::stopping;
 
 /// How long a load waits for its next message.
 const IDLE: Duration = Duration::from_secs(60);
@@ -42,10 +44,12 @@ enum Stage<S: Store> {
 impl<S: Store> CacheService<S> {
     pub(super) async fn do_bulk_load(
         &self,
-        request: Request<Entries>,
+        call: Call,
+        mut entries: Entries,
     ) -> Answer<BoxStream<v1::BulkLoadResponse>> {
-        let (call, mut entries) = open(request);
-        let first = entries.message().await?.and_then(|first| first.message);
+        let first = self.until_stop(entries.message()).await?;
+        let first = first.map_err(Refusal::Unread)?;
+        let first = first.and_then(|first| first.message);
         let mut check = self.checker();
         let begun = match first {
             Some(Message::Begin(begin)) => begin_of(&mut check, &begin),
@@ -69,8 +73,9 @@ impl<S: Store> CacheService<S> {
         Some(match stage {
             Stage::Over => return None,
             Stage::Waiting(call, cache, load, entries) => {
-                match self.cache.begin_load(call, &cache, load, &self.loads).await {
-                    Err(fault) => (Err(refused(fault)), Stage::Over),
+                let begun = self.cache.begin_load(call, &cache, load, &self.loads);
+                match self.until_stop(begun).await.and_then(|begun| begun) {
+                    Err(fault) => (Err(fault.into()), Stage::Over),
                     Ok(Start::Unneeded(snapshot_version)) => {
                         let unneeded = answer::AlreadyLoaded { snapshot_version };
                         (said(Event::AlreadyLoaded(unneeded)), Stage::Over)
@@ -103,10 +108,11 @@ impl<S: Store> CacheService<S> {
             let patience = call.deadline().map_or(patience, |at| at.min(patience));
             let message = tokio::select! {
                 biased;
+                () = self.stop.cancelled() => return Err(interrupted().into()),
                 message = entries.message() => message?,
-                () = tokio::time::sleep_until(patience) => return Err(refused(too_slow())),
+                () = tokio::time::sleep_until(patience) => return Err(too_slow().into()),
                 () = tokio::time::sleep_until(loading.next_step()) => {
-                    loading.step().await.map_err(refused)?;
+                    loading.step().await?;
                     continue;
                 }
             };
@@ -116,10 +122,10 @@ impl<S: Store> CacheService<S> {
                 Some(Some(Message::Entry(item))) => {
                     let encoding = self.cache.policy(loading.cache()).encoding;
                     let put = entry_of(&mut check, item, encoding);
-                    loading.put(check.finish(|| put)?).await.map_err(refused)?;
+                    loading.put(check.finish(|| put)?).await?;
                 }
                 Some(Some(Message::End(end))) if end.entries == loading.entries() => {
-                    return loading.finish().await.map_err(refused);
+                    return Ok(loading.finish().await?);
                 }
                 wrong => {
                     let (field, problem) = mistake(wrong, loading.entries());
@@ -130,24 +136,34 @@ impl<S: Store> CacheService<S> {
         }
     }
 
+    /// Waits for what may be given up when the process stops.
+    async fn until_stop<T>(&self, work: impl Future<Output = T> + Send) -> Result<T, Fault> {
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => Err(stopping()),
+            done = work => Ok(done),
+        }
+    }
+
     pub(super) async fn do_scan(
         &self,
-        request: Request<v1::ScanRequest>,
+        call: Call,
+        request: v1::ScanRequest,
     ) -> Answer<BoxStream<v1::ScanResponse>> {
-        let (call, request) = open(request);
         let mut check = self.checker();
         let cache = check.cache(&request.tenant, &request.cache);
         let cache = check.finish(|| cache)?;
-        let scanning = Some(self.cache.scan(call, cache));
+        let scanning = Some((self.cache.scan(call, cache), self.clone()));
         let steps = stream::unfold(scanning, |scanning| async move {
-            let mut scanning = scanning?;
-            Some(match scanning.next().await {
+            let (mut scanning, service) = scanning?;
+            let step = service.until_stop(scanning.next()).await;
+            Some(match step.and_then(|step| step) {
                 Ok(None) => return None,
                 Ok(Some(found)) => {
                     let entries = found.into_iter().map(entry).collect();
-                    (Ok(v1::ScanResponse { entries }), Some(scanning))
+                    (Ok(v1::ScanResponse { entries }), Some((scanning, service)))
                 }
-                Err(fault) => (Err(refused(fault)), None),
+                Err(fault) => (Err(fault.into()), None),
             })
         });
         Ok((Box::pin(steps), Outcome::Done))
@@ -230,6 +246,13 @@ fn too_slow() -> Fault {
             "no entry has come for {IDLE:?}, or the deadline of the call has passed; what was stored stays, nothing was \
              removed; load again"
         ),
+    )
+}
+
+fn interrupted() -> Fault {
+    Fault::unknown(
+        Cause::ShuttingDown,
+        "this vedetta is stopping; what was stored stays, nothing was removed; load again",
     )
 }
 

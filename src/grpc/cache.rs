@@ -5,10 +5,11 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use tokio_util::sync::CancellationToken;
 use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::cache::{Cache, Loads, Put, Store};
+use crate::cache::{Cache, Call, Loads, Put, Store};
 use crate::config::{Encoding, Limits};
 use crate::model::{Address, CacheId, Condition, Value};
 use crate::proto::v1;
@@ -16,17 +17,20 @@ use crate::proto::v1::cache_server;
 
 use super::check::Checker;
 use super::convert;
+use super::limit::Inflight;
 use super::metrics::{Method, Metrics, Outcome};
-use super::request::{Answer, open, refused};
-use super::status::missing;
+use super::request::{Answer, open};
+use super::status::Refusal;
 
 /// Serves a cache over some store.
 #[derive(Debug)]
 pub struct CacheService<S> {
     pub(super) cache: Arc<Cache<S>>,
     pub(super) loads: Arc<Loads>,
-    limits: Limits,
-    metrics: Arc<Metrics>,
+    pub(super) limits: Limits,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) inflight: Inflight,
+    pub(super) stop: CancellationToken,
 }
 
 impl<S> Clone for CacheService<S> {
@@ -36,23 +40,28 @@ impl<S> Clone for CacheService<S> {
             loads: self.loads.clone(),
             limits: self.limits.clone(),
             metrics: self.metrics.clone(),
+            inflight: self.inflight.clone(),
+            stop: self.stop.clone(),
         }
     }
 }
 
 impl<S: Store> CacheService<S> {
-    /// Serves this cache within these limits.
+    /// Serves this cache within these limits; streams until `stop`, and what they begin among those in flight.
     pub fn new(
         cache: Arc<Cache<S>>,
         loads: Arc<Loads>,
-        limits: Limits,
+        limits: &Limits,
         metrics: Arc<Metrics>,
+        (inflight, stop): (Inflight, CancellationToken),
     ) -> Self {
         Self {
             cache,
             loads,
-            limits,
+            limits: limits.clone(),
             metrics,
+            inflight,
+            stop,
         }
     }
 
@@ -72,7 +81,7 @@ impl<S: Store> CacheService<S> {
         tenant: &str,
         cache: &str,
         key: bytes::Bytes,
-    ) -> Result<Address, Status> {
+    ) -> Result<Address, Refusal> {
         let cache = check.cache(tenant, cache);
         let key = check.key("key", key);
         check.finish(|| {
@@ -83,8 +92,11 @@ impl<S: Store> CacheService<S> {
         })
     }
 
-    async fn do_get(&self, request: Request<v1::GetRequest>) -> Answer<v1::GetResponse> {
-        let (call, request) = open(request);
+    pub(super) async fn do_get(
+        &self,
+        call: Call,
+        request: v1::GetRequest,
+    ) -> Answer<v1::GetResponse> {
         let mut check = self.checker();
         let consistency = check.consistency(request.consistency);
         let cache = check.cache(&request.tenant, &request.cache);
@@ -96,19 +108,15 @@ impl<S: Store> CacheService<S> {
             };
             Some((address, consistency?))
         })?;
-        let lookup = self
-            .cache
-            .get(call, &address, consistency)
-            .await
-            .map_err(refused)?;
+        let lookup = self.cache.get(call, &address, consistency).await?;
         Ok(convert::get(lookup, &request.not_modified_if))
     }
 
-    async fn do_get_many(
+    pub(super) async fn do_get_many(
         &self,
-        request: Request<v1::GetManyRequest>,
+        call: Call,
+        request: v1::GetManyRequest,
     ) -> Answer<v1::GetManyResponse> {
-        let (call, request) = open(request);
         let mut check = self.checker();
         let consistency = check.consistency(request.consistency);
         let cache = check.cache(&request.tenant, &request.cache);
@@ -117,14 +125,16 @@ impl<S: Store> CacheService<S> {
         let items = self
             .cache
             .get_many(call, &cache, &keys, consistency)
-            .await
-            .map_err(refused)?;
+            .await?;
         let items = items.into_iter().map(convert::get_item).collect();
         Ok((v1::GetManyResponse { items }, Outcome::Batch))
     }
 
-    async fn do_put(&self, request: Request<v1::PutRequest>) -> Answer<v1::PutResponse> {
-        let (call, request) = open(request);
+    pub(super) async fn do_put(
+        &self,
+        call: Call,
+        request: v1::PutRequest,
+    ) -> Answer<v1::PutResponse> {
         let mut check = self.checker();
         let durability = check.durability(request.durability);
         let cache = check.cache(&request.tenant, &request.cache);
@@ -146,15 +156,15 @@ impl<S: Store> CacheService<S> {
             Some((cache?, put, durability?))
         })?;
         let call = call.durable(durability);
-        let outcome = self.cache.put(call, &cache, put).await.map_err(refused)?;
+        let outcome = self.cache.put(call, &cache, put).await?;
         Ok(convert::put(outcome))
     }
 
-    async fn do_put_many(
+    pub(super) async fn do_put_many(
         &self,
-        request: Request<v1::PutManyRequest>,
+        call: Call,
+        request: v1::PutManyRequest,
     ) -> Answer<v1::PutManyResponse> {
-        let (call, request) = open(request);
         let mut check = self.checker();
         let durability = check.durability(request.durability);
         let cache = check.cache(&request.tenant, &request.cache);
@@ -163,19 +173,18 @@ impl<S: Store> CacheService<S> {
         let written = self
             .cache
             .put_many(call.durable(durability), &cache, puts)
-            .await
-            .map_err(refused)?;
+            .await?;
         let token = written.token;
         let items = written.answer.into_iter();
         let items = items.map(|item| convert::put_item(item, token)).collect();
         Ok((v1::PutManyResponse { items }, Outcome::Batch))
     }
 
-    async fn do_put_if_absent(
+    pub(super) async fn do_put_if_absent(
         &self,
-        request: Request<v1::PutIfAbsentRequest>,
+        call: Call,
+        request: v1::PutIfAbsentRequest,
     ) -> Answer<v1::PutIfAbsentResponse> {
-        let (call, request) = open(request);
         let mut check = self.checker();
         let durability = check.durability(request.durability);
         let cache = check.cache(&request.tenant, &request.cache);
@@ -197,18 +206,20 @@ impl<S: Store> CacheService<S> {
         let outcome = self
             .cache
             .put_if_absent(call.durable(durability), &cache, put)
-            .await
-            .map_err(refused)?;
+            .await?;
         Ok(convert::if_absent(outcome))
     }
 
-    async fn do_evict(&self, request: Request<v1::EvictRequest>) -> Answer<v1::EvictResponse> {
-        let (call, request) = open(request);
+    pub(super) async fn do_evict(
+        &self,
+        call: Call,
+        request: v1::EvictRequest,
+    ) -> Answer<v1::EvictResponse> {
         let mut check = self.checker();
         let durability = check.durability(request.durability);
         let address = self.address(check, &request.tenant, &request.cache, request.key)?;
         let call = call.durable(durability.unwrap_or_default());
-        let written = self.cache.evict(call, &address).await.map_err(refused)?;
+        let written = self.cache.evict(call, &address).await?;
         let existed = written.answer;
         let answer = v1::EvictResponse {
             existed,
@@ -224,11 +235,11 @@ impl<S: Store> CacheService<S> {
         ))
     }
 
-    async fn do_evict_many(
+    pub(super) async fn do_evict_many(
         &self,
-        request: Request<v1::EvictManyRequest>,
+        call: Call,
+        request: v1::EvictManyRequest,
     ) -> Answer<v1::EvictManyResponse> {
-        let (call, request) = open(request);
         let mut check = self.checker();
         let durability = check.durability(request.durability);
         let cache = check.cache(&request.tenant, &request.cache);
@@ -237,8 +248,7 @@ impl<S: Store> CacheService<S> {
         let written = self
             .cache
             .evict_many(call.durable(durability), &cache, &keys)
-            .await
-            .map_err(refused)?;
+            .await?;
         let answer = v1::EvictManyResponse {
             items: written
                 .answer
@@ -250,8 +260,11 @@ impl<S: Store> CacheService<S> {
         Ok((answer, Outcome::Batch))
     }
 
-    async fn do_touch(&self, request: Request<v1::TouchRequest>) -> Answer<v1::TouchResponse> {
-        let (call, request) = open(request);
+    pub(super) async fn do_touch(
+        &self,
+        call: Call,
+        request: v1::TouchRequest,
+    ) -> Answer<v1::TouchResponse> {
         let mut check = self.checker();
         let cache = check.cache(&request.tenant, &request.cache);
         let key = check.key("key", request.key);
@@ -263,11 +276,7 @@ impl<S: Store> CacheService<S> {
             };
             Some((address, expiry?))
         })?;
-        let touched = self
-            .cache
-            .touch(call, &address, expiry)
-            .await
-            .map_err(refused)?;
+        let touched = self.cache.touch(call, &address, expiry).await?;
         let outcome = if touched {
             Outcome::Touched
         } else {
@@ -276,11 +285,11 @@ impl<S: Store> CacheService<S> {
         Ok((v1::TouchResponse { touched }, outcome))
     }
 
-    async fn do_increment(
+    pub(super) async fn do_increment(
         &self,
-        request: Request<v1::IncrementRequest>,
+        call: Call,
+        request: v1::IncrementRequest,
     ) -> Answer<v1::IncrementResponse> {
-        let (call, request) = open(request);
         let mut check = self.checker();
         let durability = check.durability(request.durability);
         let cache = check.cache(&request.tenant, &request.cache);
@@ -296,8 +305,7 @@ impl<S: Store> CacheService<S> {
         let written = self
             .cache
             .increment(call.durable(durability), &cache, increment)
-            .await
-            .map_err(refused)?;
+            .await?;
         let answer = v1::IncrementResponse {
             value: written.answer,
             token: convert::token(written.token),
@@ -305,33 +313,34 @@ impl<S: Store> CacheService<S> {
         Ok((answer, Outcome::Done))
     }
 
-    async fn do_get_ttl(&self, request: Request<v1::GetTtlRequest>) -> Answer<v1::GetTtlResponse> {
-        let (call, request) = open(request);
+    pub(super) async fn do_get_ttl(
+        &self,
+        call: Call,
+        request: v1::GetTtlRequest,
+    ) -> Answer<v1::GetTtlResponse> {
         let check = self.checker();
         let address = self.address(check, &request.tenant, &request.cache, request.key)?;
-        let ttl = self.cache.ttl(call, &address).await.map_err(refused)?;
+        let ttl = self.cache.ttl(call, &address).await?;
         Ok(convert::ttl(ttl))
     }
 }
 
-/// The whole trait, because `async_trait` does not look into macros: rpcs that are served are measured and done by
-/// the method of the same meaning above; the others say that a later version serves them.
+/// The whole trait, because `async_trait` does not look into macros: each rpc is measured and done by the method of the
+/// same meaning.
 macro_rules! cache_service {
     (
         served { $($rpc:ident => $work:ident, $method:ident, $request:ident, $response:ident;)+ }
         streams { $($streaming:ident => $answers:ident, $stream:ident, $counted:ident, $sent:ty, $told:ty;)+ }
-        missing { $($later:ident, $name:literal, $asked:ty, $answer:ty;)+ }
     ) => {
         #[tonic::async_trait]
         impl<S: Store> cache_server::Cache for CacheService<S> {
-            type PipelineStream = BoxStream<v1::PipelineResponse>;
-
             $(async fn $rpc(
                 &self,
                 request: Request<v1::$request>,
             ) -> Result<Response<v1::$response>, Status> {
                 let began = Instant::now();
-                let result = self.$work(request).await;
+                let (call, request) = open(request);
+                let result = self.$work(call, request).await;
                 self.metrics.count(Method::$method, began, result)
             })+
 
@@ -342,12 +351,9 @@ macro_rules! cache_service {
                 request: Request<$sent>,
             ) -> Result<Response<Self::$stream>, Status> {
                 let began = Instant::now();
-                let result = self.$answers(request).await;
+                let (call, request) = open(request);
+                let result = self.$answers(call, request).await;
                 self.metrics.count(Method::$counted, began, result)
-            })+
-
-            $(async fn $later(&self, _: Request<$asked>) -> Result<Response<$answer>, Status> {
-                Err(missing($name))
             })+
         }
     };
@@ -377,8 +383,6 @@ cache_service! {
     streams {
         bulk_load => do_bulk_load, BulkLoadStream, BulkLoad, Streaming<v1::BulkLoadRequest>, v1::BulkLoadResponse;
         scan => do_scan, ScanStream, Scan, v1::ScanRequest, v1::ScanResponse;
-    }
-    missing {
-        pipeline, "Cache/Pipeline", Streaming<v1::PipelineRequest>, Self::PipelineStream;
+        pipeline => do_pipeline, PipelineStream, Pipeline, Streaming<v1::PipelineRequest>, v1::PipelineResponse;
     }
 }

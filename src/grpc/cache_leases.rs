@@ -2,9 +2,7 @@
 //!
 //! Not here: what all calls of that service have (`cache`).
 
-use tonic::Request;
-
-use crate::cache::{Filling, Store};
+use crate::cache::{Call, Filling, Store};
 use crate::model::Address;
 use crate::proto::v1;
 use crate::proto::v1::get_or_lease_response::Result as Answered;
@@ -12,14 +10,14 @@ use crate::proto::v1::get_or_lease_response::Result as Answered;
 use super::cache::CacheService;
 use super::convert;
 use super::metrics::Outcome;
-use super::request::{Answer, open, refused};
+use super::request::Answer;
 
 impl<S: Store> CacheService<S> {
     pub(super) async fn do_get_or_lease(
         &self,
-        request: Request<v1::GetOrLeaseRequest>,
+        call: Call,
+        request: v1::GetOrLeaseRequest,
     ) -> Answer<v1::GetOrLeaseResponse> {
-        let (call, request) = open(request);
         let mut check = self.checker();
         let cache = check.cache(&request.tenant, &request.cache);
         check.leased(self.encoding(cache.as_ref()));
@@ -34,7 +32,7 @@ impl<S: Store> CacheService<S> {
         })?;
         let filling = self.cache.get_or_lease(call, &address, &wish).await;
         let lease = |lease: &crate::model::Lease| lease.as_bytes().clone();
-        let (result, refresh, outcome) = match filling.map_err(refused)? {
+        let (result, refresh, outcome) = match filling? {
             Filling::Hit(hit, refresh) => {
                 let refresh = refresh.as_ref().map(lease).unwrap_or_default();
                 (Answered::Hit(convert::hit(hit)), refresh, Outcome::Hit)
@@ -58,9 +56,9 @@ impl<S: Store> CacheService<S> {
 
     pub(super) async fn do_release_lease(
         &self,
-        request: Request<v1::ReleaseLeaseRequest>,
+        call: Call,
+        request: v1::ReleaseLeaseRequest,
     ) -> Answer<v1::ReleaseLeaseResponse> {
-        let (call, request) = open(request);
         let mut check = self.checker();
         let cache = check.cache(&request.tenant, &request.cache);
         check.leased(self.encoding(cache.as_ref()));
@@ -74,7 +72,7 @@ impl<S: Store> CacheService<S> {
             Some((address, lease?))
         })?;
         let released = self.cache.release_lease(call, &address, &lease).await;
-        let held = released.map_err(refused)?;
+        let held = released?;
         let outcome = if held { Outcome::Done } else { Outcome::Absent };
         Ok((v1::ReleaseLeaseResponse { held }, outcome))
     }

@@ -2,23 +2,21 @@
 //!
 //! Not here: what all calls of that service have (`cache`).
 
-use tonic::Request;
-
-use crate::cache::Store;
+use crate::cache::{Call, Store};
 use crate::model::Address;
 use crate::proto::v1;
 
 use super::cache::CacheService;
 use super::convert;
 use super::metrics::Outcome;
-use super::request::{Answer, open, refused};
+use super::request::Answer;
 
 impl<S: Store> CacheService<S> {
     pub(super) async fn do_list_edit(
         &self,
-        request: Request<v1::ListEditRequest>,
+        call: Call,
+        request: v1::ListEditRequest,
     ) -> Answer<v1::ListEditResponse> {
-        let (call, request) = open(request);
         let mut check = self.checker();
         let durability = check.durability(request.durability);
         let cache = check.cache(&request.tenant, &request.cache);
@@ -32,8 +30,7 @@ impl<S: Store> CacheService<S> {
         let written = self
             .cache
             .edit_list(call.durable(durability), &cache, edit)
-            .await
-            .map_err(refused)?;
+            .await?;
         let answer = v1::ListEditResponse {
             members: written.answer.members,
             version: written.answer.version.as_bytes().clone(),
@@ -44,9 +41,9 @@ impl<S: Store> CacheService<S> {
 
     pub(super) async fn do_set_deadline(
         &self,
-        request: Request<v1::SetDeadlineRequest>,
+        call: Call,
+        request: v1::SetDeadlineRequest,
     ) -> Answer<v1::SetDeadlineResponse> {
-        let (call, request) = open(request);
         let mut check = self.checker();
         let cache = check.cache(&request.tenant, &request.cache);
         let key = check.key("key", request.key);
@@ -58,11 +55,7 @@ impl<S: Store> CacheService<S> {
             };
             Some((address, deadline?))
         })?;
-        let applied_to_entry = self
-            .cache
-            .set_deadline(call, &address, deadline)
-            .await
-            .map_err(refused)?;
+        let applied_to_entry = self.cache.set_deadline(call, &address, deadline).await?;
         let outcome = match applied_to_entry {
             true => Outcome::Touched,
             false => Outcome::Absent,

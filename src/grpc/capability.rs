@@ -26,7 +26,7 @@ const RPCS: [(&str, bool); 37] = [
     ("vedetta.v1.Cache/ListCaches", true),
     ("vedetta.v1.Cache/BulkLoad", true),
     ("vedetta.v1.Cache/Scan", true),
-    ("vedetta.v1.Cache/Pipeline", false),
+    ("vedetta.v1.Cache/Pipeline", true),
     ("vedetta.v1.Watch/Watch", true),
     ("vedetta.v1.Events/Publish", true),
     ("vedetta.v1.Events/Subscribe", true),

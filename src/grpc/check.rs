@@ -9,7 +9,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use prost_types::Timestamp;
-use tonic::Status;
 use tonic_types::FieldViolation;
 
 use crate::config::Limits;
@@ -19,7 +18,7 @@ use crate::model::{
 };
 use crate::proto::v1;
 
-use super::status::{invalid, status};
+use super::status::Refusal;
 
 /// The largest `google.protobuf.Duration`, about 10,000 years.
 const MAX_SECONDS: i64 = 315_576_000_000;
@@ -48,15 +47,13 @@ impl<'a, Admit: Fn(&CacheId) -> Result<(), String>> Checker<'a, Admit> {
     ///
     /// # Errors
     /// INVALID_ARGUMENT with every mistake.
-    pub(super) fn finish<T>(self, assemble: impl FnOnce() -> Option<T>) -> Result<T, Status> {
+    pub(super) fn finish<T>(self, assemble: impl FnOnce() -> Option<T>) -> Result<T, Refusal> {
         if !self.violations.is_empty() {
-            return Err(invalid(self.violations));
+            return Err(Refusal::Malformed(self.violations));
         }
         assemble().ok_or_else(|| {
-            status(&Fault::not_applied(
-                Cause::Internal,
-                "a check failed without saying why",
-            ))
+            let detail = "a check failed without saying why";
+            Fault::not_applied(Cause::Internal, detail).into()
         })
     }
 

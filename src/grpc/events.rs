@@ -19,7 +19,7 @@ use super::check::Checker;
 use super::convert::timestamp;
 use super::metrics::{Method, Metrics, Outcome};
 use super::request::open;
-use super::status::status;
+use super::status::Refusal;
 use super::stream::{Source, answers};
 
 /// Serves the channels.
@@ -57,7 +57,7 @@ impl EventsService {
     async fn append(
         &self,
         request: Request<v1::PublishRequest>,
-    ) -> Result<v1::PublishResponse, Status> {
+    ) -> Result<v1::PublishResponse, Refusal> {
         let (call, request) = open(request);
         let mut check = self.checker();
         let durability = check.durability(request.durability);
@@ -72,19 +72,17 @@ impl EventsService {
             Some((channel?, publication, durability?))
         })?;
         let call = call.durable(durability);
-        let published = self.events.publish(&channel, &publication, call).await;
-        let point = published.map_err(|fault| status(&fault))?;
+        let point = self.events.publish(&channel, &publication, call).await?;
         let id = point.to_text();
         Ok(v1::PublishResponse { id })
     }
 
-    fn open(&self, request: v1::SubscribeRequest) -> Result<Subscription, Status> {
+    fn open(&self, request: v1::SubscribeRequest) -> Result<Subscription, Refusal> {
         let mut check = self.checker();
         let tenant = check.tenant(&request.tenant);
         let channels = check.subscription(&request.channels, request.resume_after);
         let (tenant, channels) = check.finish(|| Some((tenant?, channels?)))?;
-        let subscribed = self.events.subscribe(&tenant, channels);
-        subscribed.map_err(|fault| status(&fault))
+        Ok(self.events.subscribe(&tenant, channels)?)
     }
 }
 

@@ -2,23 +2,21 @@
 //!
 //! Not here: the other rpcs (`cache`), what a flush means (`crate::cache`).
 
-use tonic::Request;
-
-use crate::cache::Store;
+use crate::cache::{Call, Store};
 use crate::model::Address;
 use crate::proto::v1;
 
 use super::cache::CacheService;
 use super::convert;
 use super::metrics::Outcome;
-use super::request::{Answer, open, refused};
+use super::request::Answer;
 
 impl<S: Store> CacheService<S> {
     pub(super) async fn do_add_to_groups(
         &self,
-        request: Request<v1::AddToGroupsRequest>,
+        call: Call,
+        request: v1::AddToGroupsRequest,
     ) -> Answer<v1::AddToGroupsResponse> {
-        let (call, request) = open(request);
         let mut check = self.checker();
         let cache = check.cache(&request.tenant, &request.cache);
         let key = check.key("key", request.key);
@@ -31,11 +29,7 @@ impl<S: Store> CacheService<S> {
             };
             Some((address, groups?))
         })?;
-        let applied_to_entry = self
-            .cache
-            .add_to_groups(call, &address, &groups)
-            .await
-            .map_err(refused)?;
+        let applied_to_entry = self.cache.add_to_groups(call, &address, &groups).await?;
         let outcome = if applied_to_entry {
             Outcome::Done
         } else {
@@ -46,9 +40,9 @@ impl<S: Store> CacheService<S> {
 
     pub(super) async fn do_flush_groups(
         &self,
-        request: Request<v1::FlushGroupsRequest>,
+        call: Call,
+        request: v1::FlushGroupsRequest,
     ) -> Answer<v1::FlushGroupsResponse> {
-        let (call, request) = open(request);
         let mut check = self.checker();
         let durability = check.durability(request.durability);
         let cache = check.cache(&request.tenant, &request.cache);
@@ -58,8 +52,7 @@ impl<S: Store> CacheService<S> {
         let written = self
             .cache
             .flush_groups(call.durable(durability), &cache, &groups)
-            .await
-            .map_err(refused)?;
+            .await?;
         let answer = v1::FlushGroupsResponse {
             token: convert::token(written.token),
         };

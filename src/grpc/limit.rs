@@ -10,6 +10,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::model::{Cause, Fault};
 
+use super::stream::stopping;
+
 /// Admits calls.
 #[derive(Debug, Clone)]
 pub struct Inflight {
@@ -63,12 +65,9 @@ impl Inflight {
     /// `Overloaded` or `ShuttingDown`.
     pub(super) fn enter(&self) -> Result<Place, Fault> {
         if self.closed.load(Ordering::Relaxed) {
-            return Err(Fault::not_applied(
-                Cause::ShuttingDown,
-                "this vedetta is stopping",
-            ));
+            return Err(stopping());
         }
-        let permit = self.free.clone().try_acquire_owned().map_err(|_| {
+        self.try_enter().ok_or_else(|| {
             self.refused.increment(1);
             Fault::not_applied(
                 Cause::Overloaded,
@@ -77,9 +76,14 @@ impl Inflight {
                     self.limit
                 ),
             )
-        })?;
+        })
+    }
+
+    /// The same for what can wait: `None` if there is no place.
+    pub(super) fn try_enter(&self) -> Option<Place> {
+        let permit = self.free.clone().try_acquire_owned().ok()?;
         self.gauge.increment(1.0);
-        Ok(Place {
+        Some(Place {
             _permit: permit,
             gauge: self.gauge.clone(),
         })

@@ -4,8 +4,14 @@
 
 use std::time::Instant;
 
-use metrics::{Counter, Histogram, counter, describe_counter, describe_histogram, histogram};
+use metrics::{
+    Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram,
+    gauge, histogram,
+};
 use tonic::{Code, Response, Status};
+
+use super::request::Answer;
+use super::status::Refusal;
 
 /// The rpcs that are counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +36,7 @@ pub(super) enum Method {
     ListCaches,
     BulkLoad,
     Scan,
+    Pipeline,
     GetStatus,
     Watch,
     SessionCreate,
@@ -69,7 +76,7 @@ pub(super) enum Outcome {
     Internal,
 }
 
-const METHODS: [(Method, &str, &[Outcome]); 31] = [
+const METHODS: [(Method, &str, &[Outcome]); 32] = [
     (
         Method::Get,
         "Get",
@@ -114,6 +121,7 @@ const METHODS: [(Method, &str, &[Outcome]); 31] = [
     (Method::ListCaches, "ListCaches", &[Outcome::Done]),
     (Method::BulkLoad, "BulkLoad", &[Outcome::Done]),
     (Method::Scan, "Scan", &[Outcome::Done]),
+    (Method::Pipeline, "Pipeline", &[Outcome::Done]),
     (Method::GetStatus, "GetStatus", &[Outcome::Done]),
     (Method::Watch, "Watch", &[Outcome::Done]),
     (Method::SessionCreate, "SessionCreate", &[Outcome::Done]),
@@ -186,8 +194,8 @@ impl Outcome {
         }
     }
 
-    fn of(status: &Status) -> Self {
-        match status.code() {
+    fn of(code: Code) -> Self {
+        match code {
             Code::InvalidArgument => Self::Invalid,
             Code::ResourceExhausted => Self::Exhausted,
             Code::Unavailable => Self::Unavailable,
@@ -205,6 +213,17 @@ impl Outcome {
 #[derive(Debug)]
 pub struct Metrics {
     methods: Vec<Handles>,
+    pipelines: Gauge,
+}
+
+/// A pipeline that is open, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Open(Gauge);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.decrement(1.0);
+    }
 }
 
 #[derive(Debug)]
@@ -218,12 +237,12 @@ impl Metrics {
     pub fn register() -> Self {
         describe_counter!(
             "vedetta_requests_total",
-            "Requests answered, by method and result"
+            "Requests answered, by method and result; operations of pipelines as those methods"
         );
         describe_histogram!(
             "vedetta_request_duration_seconds",
             metrics::Unit::Seconds,
-            "Time from the decoded request to the answer, by method"
+            "Time from the decoded request to the answer, by method; operations of pipelines only if they had to wait"
         );
         let methods = METHODS
             .iter()
@@ -243,7 +262,14 @@ impl Metrics {
                 duration: histogram!("vedetta_request_duration_seconds", "method" => *method),
             })
             .collect();
-        Self { methods }
+        describe_gauge!(
+            "vedetta_pipelines",
+            "Streams of Cache/Pipeline that are open"
+        );
+        Self {
+            methods,
+            pipelines: gauge!("vedetta_pipelines"),
+        }
     }
 
     /// Counts a request that began then and ended so.
@@ -251,18 +277,36 @@ impl Metrics {
         &self,
         method: Method,
         began: Instant,
-        result: Result<(T, Outcome), Status>,
+        result: Answer<T>,
     ) -> Result<Response<T>, Status> {
-        let handles = &self.methods[method as usize];
-        handles.duration.record(began.elapsed().as_secs_f64());
+        self.took(method, began);
+        let answer = self.answered(method, result)?;
+        Ok(Response::new(answer))
+    }
+
+    /// Counts a request, however long it took.
+    pub(super) fn answered<T>(&self, method: Method, result: Answer<T>) -> Result<T, Refusal> {
         let outcome = match &result {
             Ok((_, outcome)) => *outcome,
-            Err(status) => Outcome::of(status),
+            Err(refusal) => Outcome::of(refusal.code()),
         };
-        if let Some((_, counter)) = handles.results.iter().find(|(known, _)| *known == outcome) {
+        let results = &self.methods[method as usize].results;
+        if let Some((_, counter)) = results.iter().find(|(known, _)| *known == outcome) {
             counter.increment(1);
         }
-        result.map(|(answer, _)| Response::new(answer))
+        result.map(|(answer, _)| answer)
+    }
+
+    /// Counts a pipeline that is open.
+    pub(super) fn pipeline(&self) -> Open {
+        self.pipelines.increment(1.0);
+        Open(self.pipelines.clone())
+    }
+
+    /// Notes how long a request took that began then.
+    pub(super) fn took(&self, method: Method, began: Instant) {
+        let duration = &self.methods[method as usize].duration;
+        duration.record(began.elapsed().as_secs_f64());
     }
 }
 

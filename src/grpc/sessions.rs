@@ -19,7 +19,8 @@ use super::check::Checker;
 use super::check_sessions::NoCache;
 use super::convert::{self, duration, timestamp};
 use super::metrics::{Method, Metrics, Outcome};
-use super::request::{Answer, open, refused};
+use super::request::{Answer, open};
+use super::status::Refusal;
 
 /// Serves sessions over some store.
 #[derive(Debug)]
@@ -46,8 +47,8 @@ impl<S: Store> SessionsService<S> {
         }
     }
 
-    fn checker(&self) -> Result<Checker<'_, NoCache>, Status> {
-        self.sessions.admit().map_err(refused)?;
+    fn checker(&self) -> Result<Checker<'_, NoCache>, Refusal> {
+        self.sessions.admit()?;
         Ok(Checker::without_caches(&self.limits))
     }
 
@@ -76,7 +77,7 @@ impl<S: Store> SessionsService<S> {
         let call = call.durable(durability);
         let created = self.sessions.create(call, &tenant, create).await;
         let answer = v1::CreateSessionResponse {
-            session: Some(session(created.map_err(refused)?)),
+            session: Some(session(created?)),
         };
         Ok((answer, Outcome::Done))
     }
@@ -91,7 +92,7 @@ impl<S: Store> SessionsService<S> {
         let Loaded {
             session: found,
             evidence,
-        } = loaded.map_err(refused)?;
+        } = loaded?;
         let outcome = found.as_ref().map_or(Outcome::Miss, |_| Outcome::Hit);
         let answer = v1::LoadSessionResponse {
             session: found.map(session),
@@ -120,7 +121,7 @@ impl<S: Store> SessionsService<S> {
             check.finish(|| Some((tenant?, id?, save?, durability?)))?;
         let call = call.durable(durability);
         let saved = self.sessions.save(call, &tenant, &id, save).await;
-        let existed = saved.map_err(refused)?;
+        let existed = saved?;
         let outcome = existing(existed, Outcome::Stored);
         Ok((v1::SaveSessionResponse { existed }, outcome))
     }
@@ -132,7 +133,7 @@ impl<S: Store> SessionsService<S> {
         let (call, request) = open(request);
         let (tenant, id) = self.named(&request.tenant, &request.id)?;
         let touched = self.sessions.touch(call, &tenant, &id).await;
-        let existed = touched.map_err(refused)?;
+        let existed = touched?;
         let outcome = existing(existed, Outcome::Touched);
         Ok((v1::TouchSessionResponse { existed }, outcome))
     }
@@ -151,7 +152,7 @@ impl<S: Store> SessionsService<S> {
             check.finish(|| Some((tenant?, id?, operation?, durability?)))?;
         let call = call.durable(durability);
         let changed = self.sessions.change_id(call, &tenant, &id, &operation);
-        let id = changed.await.map_err(refused)?;
+        let id = changed.await?;
         let outcome = existing(id.is_some(), Outcome::Done);
         let id = id.map_or_else(String::new, |id| id.as_str().to_owned());
         Ok((v1::ChangeSessionIdResponse { id }, outcome))
@@ -169,7 +170,7 @@ impl<S: Store> SessionsService<S> {
         let (tenant, id, durability) = check.finish(|| Some((tenant?, id?, durability?)))?;
         let call = call.durable(durability);
         let deleted = self.sessions.delete(call, &tenant, &id).await;
-        let existed = deleted.map_err(refused)?;
+        let existed = deleted?;
         let outcome = existing(existed, Outcome::Done);
         Ok((v1::DeleteSessionResponse { existed }, outcome))
     }
@@ -184,7 +185,7 @@ impl<S: Store> SessionsService<S> {
         let principal = check.somebody(&request.principal);
         let (tenant, principal) = check.finish(|| Some((tenant?, principal?)))?;
         let found = self.sessions.find(call, &tenant, &principal).await;
-        let found = found.map_err(refused)?;
+        let found = found?;
         let ids = found.ids.iter().map(|id| id.as_str().to_owned());
         let answer = v1::FindByPrincipalResponse {
             ids: ids.collect(),
@@ -194,7 +195,7 @@ impl<S: Store> SessionsService<S> {
     }
 
     /// The parts that name one session.
-    fn named(&self, tenant: &str, id: &str) -> Result<(Tenant, SessionId), Status> {
+    fn named(&self, tenant: &str, id: &str) -> Result<(Tenant, SessionId), Refusal> {
         let mut check = self.checker()?;
         let tenant = check.tenant(tenant);
         let id = check.session_id(id);

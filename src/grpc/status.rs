@@ -11,11 +11,78 @@ use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 use crate::model::{Applied, Cause, Fault, Owner};
 use crate::proto::v1;
 
+use super::convert::duration;
+
 /// `ErrorInfo.domain`.
 const DOMAIN: &str = "vedetta.dev";
 
 /// `ErrorInfo.reason` of malformed requests.
-pub(super) const INVALID_REQUEST: &str = "INVALID_REQUEST";
+const INVALID_REQUEST: &str = "INVALID_REQUEST";
+
+/// Why a request was not done, before it is told: as the status of a call, or as the error of one operation of several.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    /// What is wrong with it, by field.
+    Malformed(Vec<FieldViolation>),
+    /// What went wrong with it.
+    Failed(Fault),
+    /// It could not be read; tonic says why.
+    Unread(Status),
+}
+
+impl Refusal {
+    /// Its code.
+    pub(super) fn code(&self) -> Code {
+        match self {
+            Self::Malformed(_) => Code::InvalidArgument,
+            Self::Failed(fault) => code(fault.cause),
+            Self::Unread(status) => status.code(),
+        }
+    }
+}
+
+impl From<Fault> for Refusal {
+    fn from(fault: Fault) -> Self {
+        Self::Failed(fault)
+    }
+}
+
+impl From<Fault> for Status {
+    fn from(fault: Fault) -> Self {
+        status(&fault)
+    }
+}
+
+impl From<Refusal> for Status {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Malformed(violations) => invalid(violations),
+            Refusal::Failed(fault) => status(&fault),
+            Refusal::Unread(status) => status,
+        }
+    }
+}
+
+impl From<Refusal> for v1::ItemError {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Malformed(violations) => Self {
+                code: Code::InvalidArgument as i32,
+                reason: INVALID_REQUEST.to_owned(),
+                message: sentence(&violations),
+                applied: v1::Applied::No.into(),
+                retry_after: None,
+            },
+            Refusal::Failed(fault) => item_error(&fault),
+            Refusal::Unread(status) => Self {
+                code: status.code() as i32,
+                message: status.message().to_owned(),
+                applied: v1::Applied::No.into(),
+                ..Self::default()
+            },
+        }
+    }
+}
 
 /// The code of a cause.
 pub(super) const fn code(cause: Cause) -> Code {
@@ -91,22 +158,27 @@ pub(super) fn item_error(fault: &Fault) -> v1::ItemError {
             Applied::Yes => v1::Applied::Yes,
         }
         .into(),
+        retry_after: fault.retry_after().map(duration),
     }
 }
 
 /// The status of a malformed request.
-pub(super) fn invalid(violations: Vec<FieldViolation>) -> Status {
-    let fields: Vec<String> = violations
-        .iter()
-        .map(|violation| format!("{} {}", violation.field, violation.description))
-        .collect();
+fn invalid(violations: Vec<FieldViolation>) -> Status {
+    let message = sentence(&violations);
     let mut details = ErrorDetails::with_error_info(
         INVALID_REQUEST,
         DOMAIN,
         metadata(Applied::No, Owner::Caller),
     );
     details.set_bad_request(violations);
-    Status::with_error_details(Code::InvalidArgument, fields.join("; "), details)
+    Status::with_error_details(Code::InvalidArgument, message, details)
+}
+
+/// Every mistake, with its field.
+fn sentence(violations: &[FieldViolation]) -> String {
+    let mistakes = violations.iter();
+    let mistakes = mistakes.map(|one| format!("{} {}", one.field, one.description));
+    mistakes.collect::<Vec<_>>().join("; ")
 }
 
 /// The status of something that this build does not do.

@@ -29,10 +29,7 @@ pub(super) fn answers<S: Source>(source: S, stop: CancellationToken) -> BoxStrea
         let (mut source, stop) = open?;
         let told = tokio::select! {
             biased;
-            () = stop.cancelled() => Err(Fault::not_applied(
-                Cause::ShuttingDown,
-                "this vedetta is stopping",
-            )),
+            () = stop.cancelled() => Err(stopping()),
             told = source.next() => told,
         };
         Some(match told {
@@ -40,4 +37,9 @@ pub(super) fn answers<S: Source>(source: S, stop: CancellationToken) -> BoxStrea
             Err(fault) => (Err(status(&fault)), None),
         })
     }))
+}
+
+/// Why nothing more is done.
+pub(super) fn stopping() -> Fault {
+    Fault::not_applied(Cause::ShuttingDown, "this vedetta is stopping")
 }

@@ -19,7 +19,7 @@ use crate::proto::v1::watch_response::{self as answer, Event as Told};
 use super::check::Checker;
 use super::convert::{duration, timestamp};
 use super::metrics::{Method, Metrics, Outcome};
-use super::status::status;
+use super::status::Refusal;
 use super::stream::{Source, answers};
 
 /// Serves the hub.
@@ -71,7 +71,7 @@ impl WatchService {
         }
     }
 
-    fn subscribe(&self, request: v1::WatchRequest) -> Result<Subscription, Status> {
+    fn subscribe(&self, request: v1::WatchRequest) -> Result<Subscription, Refusal> {
         let admit = |cache: &CacheId| (self.admit.judge)(cache);
         let mut check = Checker::new(&self.limits, admit);
         let tenant = check.tenant(&request.tenant);
@@ -95,9 +95,7 @@ impl WatchService {
             generation: position.generation,
             sequence: position.sequence,
         });
-        self.hub
-            .subscribe(scope, resume)
-            .map_err(|fault| status(&fault))
+        Ok(self.hub.subscribe(scope, resume)?)
     }
 
     fn groups(

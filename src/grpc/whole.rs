@@ -2,28 +2,26 @@
 //!
 //! Not here: those about entries (`cache`), and those in streams (`bulk`).
 
-use tonic::Request;
-
-use crate::cache::Store;
+use crate::cache::{Call, Store};
 use crate::proto::v1;
 
 use super::cache::CacheService;
 use super::convert;
 use super::metrics::Outcome;
-use super::request::{Answer, open, refused};
+use super::request::Answer;
 
 impl<S: Store> CacheService<S> {
     pub(super) async fn do_clear(
         &self,
-        request: Request<v1::ClearRequest>,
+        call: Call,
+        request: v1::ClearRequest,
     ) -> Answer<v1::ClearResponse> {
-        let (call, request) = open(request);
         let mut check = self.checker();
         let durability = check.durability(request.durability);
         let cache = check.cache(&request.tenant, &request.cache);
         let (cache, durability) = check.finish(|| Some((cache?, durability?)))?;
         let call = call.durable(durability);
-        let written = self.cache.clear(call, &cache).await.map_err(refused)?;
+        let written = self.cache.clear(call, &cache).await?;
         let answer = v1::ClearResponse {
             removed: written.answer,
             token: convert::token(written.token),
@@ -33,13 +31,13 @@ impl<S: Store> CacheService<S> {
 
     pub(super) async fn do_list_caches(
         &self,
-        request: Request<v1::ListCachesRequest>,
+        call: Call,
+        request: v1::ListCachesRequest,
     ) -> Answer<v1::ListCachesResponse> {
-        let (call, request) = open(request);
         let mut check = self.checker();
         let tenant = check.tenant(&request.tenant);
         let tenant = check.finish(|| tenant)?;
-        let caches = self.cache.caches(call, &tenant).await.map_err(refused)?;
+        let caches = self.cache.caches(call, &tenant).await?;
         let caches = caches
             .iter()
             .map(|cache| convert::cache_info(cache, self.cache.policy(cache)))

@@ -4,7 +4,7 @@
 //! Not here: what one stream alone answers (`tests/behaviour/bulk_loading.json`).
 
 mod edits;
-mod loader;
+pub(crate) mod loader;
 mod random;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

@@ -33,6 +33,7 @@ mod oracle;
 mod outage;
 mod outcomes;
 mod partition;
+mod pipeline;
 mod python;
 mod quotas;
 mod resurrection;

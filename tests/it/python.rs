@@ -38,6 +38,26 @@ fn the_table_holds_over_tcp_and_over_the_socket() {
     );
 }
 
+/// The pipe of `docs/clients.md`, to the letter.
+#[test]
+fn the_pipe_of_the_documentation_works() {
+    let read = |path: &str| {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+        std::fs::read_to_string(&path).expect("a file of this repository")
+    };
+    let pipe = read("tests/clients/python/pipe.py");
+    let (_, code) = pipe.split_once("import itertools").expect("imports");
+    assert!(
+        read("docs/clients.md").contains(code),
+        "clients.md shows another pipe than pipe.py"
+    );
+    let vedetta = Vedetta::start(&[], &[]);
+    let socket = format!("unix:{}", vedetta.socket().display());
+    let output = run("pipe_test.py", &["--address", &socket]);
+    assert!(output.status.success(), "{}", output.status);
+    assert!(String::from_utf8_lossy(&output.stdout).contains(" answered"));
+}
+
 /// As `behaviour::a_wrong_expectation_is_noticed`, for the Python runner.
 #[test]
 fn a_wrong_expectation_is_noticed() {

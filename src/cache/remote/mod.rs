@@ -193,7 +193,8 @@ impl Store for Remote {
             [] => Ok(Vec::new()),
             // The fault of the only item is that of all.
             [key] => Ok(vec![Ok(self.0.get(cache, key, read).await?)]),
-            keys => self.0.get_many(cache, keys, read).await,
+            // Apart, so that a read of one entry does not carry room for it.
+            keys => Box::pin(self.0.get_many(cache, keys, read)).await,
         }
     }
 

@@ -67,15 +67,16 @@ impl Core {
         read: Read,
     ) -> Result<Lookup, Fault> {
         let entry = self.layout.entry(cache, key);
+        // What waits for the master is boxed, so that an answer of the near cache does not carry room for it.
         let Some(terms) = self.terms(&read) else {
-            return self.ask(cache, key, &read).await;
+            return Box::pin(self.ask(cache, key, &read)).await;
         };
         if let Some(hit) = self.near_answer(cache, &entry, &terms, clock::now()) {
             return Ok(hit);
         }
         let place = self.place(cache, entry);
         if place.is_unkept() {
-            return self.ask(cache, key, &read).await;
+            return Box::pin(self.ask(cache, key, &read)).await;
         }
         if !self.is_proven(clock::now())
             && let Some(stale) = self.old_answer(&place, &terms, clock::now())
@@ -86,7 +87,7 @@ impl Core {
         let mut backoff = Backoff::new();
         loop {
             let generation = self.coherence.near.standing().generation;
-            let fault = match self.board_and_land(&place, &terms).await {
+            let fault = match Box::pin(self.board_and_land(&place, &terms)).await {
                 Ok(found) => return Ok(found),
                 Err(fault) => fault,
             };

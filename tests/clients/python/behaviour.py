@@ -17,7 +17,7 @@ import time
 import grpc
 
 from calls import Caller, compare_error, load_stubs
-from notation import Mismatch, Scope, TableError, build, compare, duration, total
+from notation import Mismatch, Scope, TableError, build, compare, compare_all, duration, expand_times, total
 
 TABLE = pathlib.Path(__file__).resolve().parents[2] / "behaviour"
 RETRY_SECONDS = 0.02
@@ -30,7 +30,7 @@ def seconds(written):
 def attempt(caller, step, scope):
     """What differs when the step is tried once; empty if it matches."""
     try:
-        kind, written = caller.request_class(step["call"]), step.get("request", {})
+        kind, written = caller.request_class(step["call"]), expand_times(step.get("request", {}))
         several = isinstance(written, list)
         request = [build(kind, one, scope) for one in written] if several else build(kind, written, scope)
         answer = caller(step["call"], request)
@@ -43,15 +43,19 @@ def attempt(caller, step, scope):
     if "error" in step:
         return [f"answered OK, expected {step['error']['code']}"]
     try:
-        return compare(answer, step["expect"], scope)
+        if "answers" in step:
+            return compare_all(answer if several else [answer], step["answers"], scope)
+        if several and not answer:
+            return ["the stream ended without an answer"]
+        return compare(answer[-1] if several else answer, step["expect"], scope)
     except Mismatch as missing:
         return [str(missing)]
 
 
 def run_step(caller, step, scope):
-    unknown = set(step) - {"call", "request", "expect", "error", "eventually", "after", "note"}
-    if unknown or ("expect" in step) == ("error" in step):
-        raise TableError(f"a step needs a call and either expect or error, and has {sorted(step)}")
+    unknown = set(step) - {"call", "request", "expect", "answers", "error", "eventually", "after", "note"}
+    if unknown or len({"expect", "answers", "error"} & set(step)) != 1:
+        raise TableError(f"a step needs a call and one of expect, answers and error, and has {sorted(step)}")
     if "after" in step:
         # The passing of time is what such a step is about.
         time.sleep(seconds(step["after"]))

@@ -1,7 +1,7 @@
 """Calls any rpc by name over a plain grpc channel, and reads the details of errors.
 
 Invariants: no channel option but the two below, so that what works here works for an ordinary client; of a
-stream, one message is sent and the first answer counts, or several are sent and the last one does.
+stream, one message is sent and the first answer counts, or several are sent and all answers are returned.
 
 Not here: what to send and what to expect (notation.py).
 """
@@ -76,7 +76,7 @@ class Caller:
         return class_of(method_of(call)[1].input_type)
 
     def __call__(self, call, request):
-        """The (first) answer, or the last one to a list of messages; raises grpc.RpcError."""
+        """The (first) answer, or the list of answers to a list of messages; raises grpc.RpcError."""
         path, method = method_of(call)
         several = isinstance(request, list)
         serializer = self.request_class(call).SerializeToString
@@ -91,10 +91,7 @@ class Caller:
         if not many_out:
             return answer
         if several:
-            last = None
-            for last in answer:
-                pass
-            return last
+            return list(answer)
         first = next(answer, None)
         answer.cancel()
         if first is None:

@@ -218,6 +218,19 @@ def compare(message, written, scope, path=""):
     return differences
 
 
+def compare_all(messages, written, scope):
+    """The same for all answers of a stream: each is as one element says, each element is met once, in any order."""
+    left, elements = list(messages), expand_times(written)
+    if len(left) != len(elements):
+        return [f"has {len(left)} answers, expected {len(elements)}"]
+    for element in elements:
+        place = next((place for place, one in enumerate(left) if not compare(one, element, scope)), None)
+        if place is None:
+            return [f"no answer is left that is like {json.dumps(element)}: {left}"]
+        del left[place]
+    return []
+
+
 def compare_field(message, field, written, scope, path):
     name, argument = operator(written)
     value = getattr(message, field.name)

@@ -1,7 +1,7 @@
 //! Calls any rpc by name, with messages that only the descriptors know.
 //!
 //! Invariants: uses nothing of the crate under test but the descriptors that its build compiled. Of a stream, one
-//! message is sent and the first answer counts, or several are sent and the last one does.
+//! message is sent and the first answer counts, or several are sent and all answers are returned.
 //!
 //! Not here: what to send and what to expect (`notation`, `compare`, `error`).
 
@@ -109,18 +109,18 @@ impl Client {
         self.bounded(call, self.exchange(&method, request)).await
     }
 
-    /// The last answer to a stream of messages.
+    /// All answers to a stream of messages.
     ///
     /// # Errors
     /// As the server answered.
     ///
     /// # Panics
-    /// When there is no answer at all, or the rpc does not have streams both ways.
+    /// When the rpc does not have streams both ways.
     pub(crate) async fn converse(
         &self,
         call: &str,
         messages: Vec<DynamicMessage>,
-    ) -> Result<DynamicMessage, Status> {
+    ) -> Result<Vec<DynamicMessage>, Status> {
         let method = self.api.method(call);
         let both = method.is_client_streaming() && method.is_server_streaming();
         assert!(both, "the table is wrong: {call} takes one message");
@@ -130,7 +130,7 @@ impl Client {
             let answers = grpc
                 .streaming(messages, path, Dynamic(method.output()))
                 .await?;
-            last(answers.into_inner()).await
+            all(answers.into_inner()).await
         })
         .await
     }
@@ -189,20 +189,16 @@ impl Client {
 }
 
 async fn first(mut answers: Streaming<DynamicMessage>) -> Result<DynamicMessage, Status> {
-    first_of(&mut answers).await
-}
-
-async fn first_of(answers: &mut Streaming<DynamicMessage>) -> Result<DynamicMessage, Status> {
     let answer = answers.message().await?;
     Ok(answer.unwrap_or_else(|| panic!("the stream ended without an answer")))
 }
 
-async fn last(mut answers: Streaming<DynamicMessage>) -> Result<DynamicMessage, Status> {
-    let mut last = first_of(&mut answers).await?;
+async fn all(mut answers: Streaming<DynamicMessage>) -> Result<Vec<DynamicMessage>, Status> {
+    let mut all = Vec::new();
     while let Some(answer) = answers.message().await? {
-        last = answer;
+        all.push(answer);
     }
-    Ok(last)
+    Ok(all)
 }
 
 /// Name and flag of every element of a repeated field.

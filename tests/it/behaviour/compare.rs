@@ -47,6 +47,29 @@ pub(crate) fn message(
     differences
 }
 
+/// The same for all answers of a stream: each is as one element says, each element is met once, in any order.
+pub(crate) fn messages(
+    mut answers: Vec<DynamicMessage>,
+    written: &Json,
+    scope: &mut Scope,
+) -> Vec<String> {
+    let written = array(written);
+    let (got, wanted) = (answers.len(), written.len());
+    let mut differences = differs(got == wanted, || {
+        format!("has {got} answers, expected {wanted}")
+    });
+    for one in &written {
+        let like = |answer: &DynamicMessage| message(answer, one, scope, "").is_empty();
+        match answers.iter().position(like) {
+            Some(place) => drop(answers.remove(place)),
+            None => differences.push(format!("no answer is left that is like {one}: {answers:?}")),
+        }
+    }
+    // One text for each thing that is wrong.
+    differences.truncate(1);
+    differences
+}
+
 fn any_of(
     answer: &DynamicMessage,
     alternatives: &Json,

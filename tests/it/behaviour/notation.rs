@@ -73,6 +73,12 @@ pub(super) fn array(json: &Json) -> Vec<Json> {
     json.as_array().unwrap_or_else(|| wrong(json)).clone()
 }
 
+/// The messages of a stream; `None` if it is one message.
+pub(super) fn several(json: &Json) -> Option<Vec<Json>> {
+    let times = matches!(operator(json), Some(("$times", _)));
+    (times || json.is_array()).then(|| array(json))
+}
+
 /// The element with `$i` replaced in its strings.
 fn indexed(element: &Json, index: u64) -> Json {
     match element {

@@ -122,24 +122,32 @@ async fn perform(client: &Client, step: &Step, scope: &mut Scope) -> Vec<String>
 
 async fn attempt(client: &Client, step: &Step, scope: &mut Scope) -> Vec<String> {
     let input = client.method(&step.call).input();
-    let several = step.request.as_array();
-    let written = several.map_or_else(|| std::slice::from_ref(&step.request), Vec::as_slice);
+    let several = notation::several(&step.request);
+    let written = several.as_deref();
+    let written = written.unwrap_or_else(|| std::slice::from_ref(&step.request));
     let build = |written| notation::message(&input, written, scope);
     let mut messages = match written.iter().map(build).collect::<Result<Vec<_>, _>>() {
         Ok(messages) => messages,
         Err(missing) => return vec![missing],
     };
-    let answer = match several {
+    let answers = match several {
         Some(_) => client.converse(&step.call, messages).await,
-        None => client.call(&step.call, messages.pop()).await,
+        None => {
+            let answer = client.call(&step.call, messages.pop()).await;
+            answer.map(|answer| vec![answer])
+        }
     };
-    match (answer, &step.outcome) {
-        (Ok(answer), Outcome::Answer(written)) => compare::message(&answer, written, scope, ""),
+    match (answers, &step.outcome) {
+        (Ok(answers), Outcome::Answer(written)) => match answers.last() {
+            Some(last) => compare::message(last, written, scope, ""),
+            None => vec!["the stream ended without an answer".to_owned()],
+        },
+        (Ok(answers), Outcome::Answers(written)) => compare::messages(answers, written, scope),
         (Err(status), Outcome::Error(written)) => error::compare(&status, written),
         (Ok(_), Outcome::Error(written)) => {
             vec![format!("answered OK, expected {}", written["code"])]
         }
-        (Err(status), Outcome::Answer(_)) => {
+        (Err(status), Outcome::Answer(_) | Outcome::Answers(_)) => {
             vec![format!(
                 "failed with {:?}: {:?}",
                 status.code(),

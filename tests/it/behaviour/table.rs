@@ -36,6 +36,8 @@ pub(crate) struct Step {
 pub(crate) enum Outcome {
     /// An answer with this in it.
     Answer(Json),
+    /// As many answers of a stream as there are elements, in any order, each with one of these in it.
+    Answers(Json),
     /// This error.
     Error(Json),
 }
@@ -91,16 +93,19 @@ fn read_step(json: &Json) -> Step {
         "call",
         "request",
         "expect",
+        "answers",
         "error",
         "eventually",
         "after",
         "note",
     ];
     let members = members(json, &known);
-    let outcome = match (members.get("expect"), members.get("error")) {
-        (Some(answer), None) => Outcome::Answer(answer.clone()),
-        (None, Some(error)) => Outcome::Error(error.clone()),
-        _ => panic!("the table is wrong: either expect or error in {json}"),
+    let outcome = ["expect", "answers", "error"].map(|name| members.get(name).cloned());
+    let outcome = match outcome {
+        [Some(answer), None, None] => Outcome::Answer(answer),
+        [None, Some(answers), None] => Outcome::Answers(answers),
+        [None, None, Some(error)] => Outcome::Error(error),
+        _ => panic!("the table is wrong: one of expect, answers and error in {json}"),
     };
     let time = |name: &str| members.get(name).map(notation::period);
     Step {
