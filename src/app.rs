@@ -324,25 +324,14 @@ async fn open<S: Store, T: sessions::Store>(
         judge: Arc::new(move |name| admitting.admit(name)),
         encoding: Arc::new(move |name| encoding.policy(name).encoding),
     };
-    let streams = (inflight.clone(), floors.serving.stopping());
-    let limits = &config.limits;
+    let (limits, stopping) = (&config.limits, floors.serving.stopping());
+    let streams = (inflight.clone(), stopping.clone());
     let cache = CacheService::new(cache, loads.clone(), limits, metrics.clone(), streams);
     let life = config.sessions.max_inactive;
-    let sessions = SessionsService::new(sessions, config.limits.clone(), life, metrics.clone());
-    let watch = WatchService::new(
-        hub,
-        admit,
-        config.limits.clone(),
-        metrics.clone(),
-        floors.serving.stopping(),
-    );
-    let events = EventsService::new(
-        events,
-        config.events,
-        config.limits.clone(),
-        metrics.clone(),
-        floors.serving.stopping(),
-    );
+    let sessions = SessionsService::new(sessions, limits.clone(), life, metrics.clone());
+    let (watched, told) = (metrics.clone(), metrics.clone());
+    let watch = WatchService::new(hub, admit, limits.clone(), watched, stopping.clone());
+    let events = EventsService::new(events, config.events, limits.clone(), told, stopping);
     let status = StatusService::new(sources, config, loads, metrics);
     let draining = Draining {
         grace: config.api.drain,
@@ -358,7 +347,7 @@ async fn open<S: Store, T: sessions::Store>(
             watch,
             events,
         },
-        &config.limits,
+        limits,
         (&floors.serving, workers),
         draining,
     )

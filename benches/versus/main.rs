@@ -70,6 +70,10 @@ enum Server {
     Serve(serve::Served),
 }
 
+/// That of vedetta, so that the servers which this program is differ in their serving only.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let done = match &arguments.server {
@@ -141,7 +145,7 @@ fn fill(fleet: &Fleet) -> Result<(), String> {
     for name in Name::ALL {
         let door = &fleet.entrance(name, Transport::Unix)?.door;
         let filled = match name.speech() {
-            Speech::Grpc if name == Name::EchoPlain => Ok(()),
+            Speech::Grpc if matches!(name, Name::EchoPlain | Name::EchoSame) => Ok(()),
             Speech::Grpc => Client::connect(door).and_then(|client| {
                 requests::SIZES.into_iter().try_for_each(|size| {
                     // The two before the same Redis see each other's writes, and drop their copies.

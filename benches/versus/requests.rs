@@ -124,6 +124,7 @@ pub(crate) fn get_many(cache: &str, keys: &[String]) -> v1::GetManyRequest {
 pub(crate) fn piped(key: &str) -> v1::PipelineRequest {
     v1::PipelineRequest {
         id: 0,
+        timeout: None,
         call: Some(v1::pipeline_request::Call::Get(get(key))),
     }
 }

@@ -26,6 +26,8 @@ pub(crate) enum Name {
     ServicePlain,
     /// A fixed answer on tonic's own server.
     EchoPlain,
+    /// A fixed answer, served as vedetta serves.
+    EchoSame,
     Redis,
     Memcached,
     /// HAProxy in TCP mode in front of that Redis.
@@ -48,12 +50,13 @@ pub(crate) enum Transport {
 }
 
 impl Name {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::VedettaEmbedded,
         Self::VedettaNear,
         Self::VedettaMiss,
         Self::ServicePlain,
         Self::EchoPlain,
+        Self::EchoSame,
         Self::Redis,
         Self::Memcached,
         Self::Haproxy,
@@ -66,6 +69,7 @@ impl Name {
             Self::VedettaMiss => "vedetta on Redis, L1 misses",
             Self::ServicePlain => "its service on plain tonic",
             Self::EchoPlain => "echo on plain tonic",
+            Self::EchoSame => "echo served as vedetta",
             Self::Redis => "redis-server",
             Self::Memcached => "memcached",
             Self::Haproxy => "HAProxy before Redis",
@@ -167,8 +171,12 @@ impl Fleet {
             let vedetta = self.launch("vedetta", |_, doors| vedetta(doors, &settings))?;
             self.add(name, &vedetta, &vedetta, &[redis.process]);
         }
-        for (name, what) in [(Name::ServicePlain, "service"), (Name::EchoPlain, "echo")] {
-            let own = self.launch(what, |_, doors| again(what, doors))?;
+        for (name, what, way) in [
+            (Name::ServicePlain, "service", "plain"),
+            (Name::EchoPlain, "echo", "plain"),
+            (Name::EchoSame, "echo", "same"),
+        ] {
+            let own = self.launch(what, |_, doors| again(what, way, doors))?;
             self.add(name, &own, &own, &[]);
         }
         Ok(())
@@ -307,11 +315,12 @@ fn vedetta(doors: &Doors, settings: &[(&str, &str)]) -> Result<Command, String> 
 }
 
 /// This program, as one of the servers of `serve`.
-fn again(what: &str, doors: &Doors) -> Result<Command, String> {
+fn again(what: &str, way: &str, doors: &Doors) -> Result<Command, String> {
     let program = std::env::current_exe().map_err(|error| format!("this program: {error}"))?;
     let mut command = Command::new(program);
     command
-        .args(["serve", what, "--listen", &doors.tcp.to_string()])
+        .args(["serve", what, "--way", way])
+        .args(["--listen", &doors.tcp.to_string()])
         .arg("--socket")
         .arg(&doors.unix);
     Ok(command)

@@ -9,9 +9,8 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::{Request, Response};
 use tonic::body::Body;
-use tonic::codegen::BoxFuture;
+use tonic::codegen::{BoxFuture, StdError};
 use tonic::server::{Grpc, NamedService, UnaryService};
-use tonic::service::Routes;
 use tonic::{Code, Status};
 use tonic_prost::ProstCodec;
 use vedetta::proto::v1;
@@ -19,9 +18,9 @@ use vedetta::proto::v1;
 use crate::requests::{SIZES, key, value};
 
 /// The service alone.
-pub(super) fn routes() -> Routes {
+pub(super) fn echo() -> Echo {
     let answer = |size| (Bytes::from(key(size, 0)).slice(..5), hit(value(size)));
-    Routes::new(Echo(Arc::new(SIZES.into_iter().map(answer).collect())))
+    Echo(Arc::new(SIZES.into_iter().map(answer).collect()))
 }
 
 /// An answer with every field that vedetta's answers have.
@@ -40,7 +39,7 @@ fn hit(value: Bytes) -> v1::GetResponse {
 
 /// The answers by the first five bytes of the key, which say the size.
 #[derive(Clone)]
-struct Echo(Arc<HashMap<Bytes, v1::GetResponse>>);
+pub(super) struct Echo(Arc<HashMap<Bytes, v1::GetResponse>>);
 
 impl NamedService for Echo {
     const NAME: &'static str = "vedetta.v1.Cache";
@@ -61,7 +60,11 @@ impl UnaryService<v1::GetRequest> for Echo {
     }
 }
 
-impl tower::Service<Request<Body>> for Echo {
+impl<B> tower::Service<Request<B>> for Echo
+where
+    B: http_body::Body + Send + 'static,
+    B::Error: Into<StdError> + Send,
+{
     type Response = Response<Body>;
     type Error = Infallible;
     type Future = BoxFuture<Self::Response, Self::Error>;
@@ -70,7 +73,7 @@ impl tower::Service<Request<Body>> for Echo {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
+    fn call(&mut self, request: Request<B>) -> Self::Future {
         let echo = self.clone();
         let get = request.uri().path() == "/vedetta.v1.Cache/Get";
         Box::pin(async move {

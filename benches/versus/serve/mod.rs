@@ -10,11 +10,14 @@ mod service;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use tokio::net::{TcpListener, UnixListener};
 use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
 use tonic::service::Routes;
+use vedetta::drain::Tasks;
+use vedetta::grpc::{self, Draining, Hot, Inflight, Listeners, Socket, Workers};
 
 /// What is served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -30,6 +33,8 @@ pub(crate) enum What {
 pub(crate) enum Way {
     /// By tonic's own server, as its documentation shows, on a runtime of one thread.
     Plain,
+    /// As vedetta serves.
+    Same,
 }
 
 /// A server to be.
@@ -59,14 +64,33 @@ pub(crate) fn serve(served: &Served) -> Result<(), String> {
         .build()
         .map_err(|error| format!("runtime: {error}"))?;
     runtime.block_on(async {
-        let routes = match served.what {
-            What::Echo => echo::routes(),
-            What::Service => service::routes()?,
-        };
-        match served.way {
-            Way::Plain => plain(routes, served).await,
+        match (served.way, served.what) {
+            (Way::Plain, What::Echo) => plain(Routes::new(echo::echo()), served).await,
+            (Way::Plain, What::Service) => plain(Routes::new(service::service()?), served).await,
+            (Way::Same, What::Echo) => same(echo::echo(), served).await,
+            (Way::Same, What::Service) => same(service::service()?, served).await,
         }
     })
+}
+
+/// By vedetta's own serving, on one thread of its own.
+async fn same(hot: impl Hot, served: &Served) -> Result<(), String> {
+    let failed = |error: std::io::Error| format!("cannot serve: {error}");
+    let socket = Socket::bind(&served.socket).map_err(|error| error.to_string())?;
+    let listeners = Listeners {
+        socket: Some(socket),
+        tcp: Some(TcpListener::bind(served.listen).await.map_err(failed)?),
+    };
+    let draining = Draining {
+        grace: Duration::ZERO,
+        inflight: Inflight::new(1024),
+    };
+    let (tasks, workers) = (Tasks::new(), Workers::start(1).map_err(failed)?);
+    let routes = Routes::default();
+    let served = grpc::Served { hot, routes };
+    grpc::serve_all(listeners, served, (&tasks, workers), draining);
+    tasks.failed().await;
+    Err("a task has panicked".to_owned())
 }
 
 async fn plain(routes: Routes, served: &Served) -> Result<(), String> {

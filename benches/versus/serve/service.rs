@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use tonic::service::Routes;
+use tokio_util::sync::CancellationToken;
 use vedetta::cache::{Cache, CacheBounds, Embedded, Loads};
 use vedetta::config::{CacheRules, Sources};
-use vedetta::grpc::{CacheService, Metrics};
+use vedetta::grpc::{CacheService, Inflight, Metrics};
 use vedetta::invalidation::{self, Hub, HubLimits};
 use vedetta::proto::v1::cache_server::CacheServer;
 use vedetta::telemetry::Registry;
@@ -17,7 +17,7 @@ const CAPACITY: u64 = 1 << 30;
 ///
 /// # Errors
 /// The default configuration is refused, which is a defect.
-pub(super) fn routes() -> Result<Routes, String> {
+pub(super) fn service() -> Result<CacheServer<CacheService<Embedded>>, String> {
     let sources = Sources {
         file: None,
         env: Vec::new(),
@@ -40,11 +40,19 @@ pub(super) fn routes() -> Result<Routes, String> {
         let bounds = CacheBounds::from(&limits);
         let cache = Cache::new(store, CacheRules::default(), bounds, Arc::default());
         let metrics = Arc::new(Metrics::register());
-        CacheService::new(Arc::new(cache), Loads::register(), limits, metrics)
+        let streams = (
+            Inflight::new(limits.inflight_calls),
+            CancellationToken::new(),
+        );
+        CacheService::new(
+            Arc::new(cache),
+            Loads::register(),
+            &limits,
+            metrics,
+            streams,
+        )
     });
-    Ok(Routes::new(
-        CacheServer::new(service)
-            .max_decoding_message_size(usize::MAX)
-            .max_encoding_message_size(usize::MAX),
-    ))
+    Ok(CacheServer::new(service)
+        .max_decoding_message_size(usize::MAX)
+        .max_encoding_message_size(usize::MAX))
 }
