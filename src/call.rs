@@ -40,6 +40,12 @@ impl Call {
         self.durability
     }
 
+    /// Whether its caller has given up.
+    pub fn is_late(self) -> bool {
+        self.deadline
+            .is_some_and(|deadline| deadline <= Instant::now())
+    }
+
     /// Does a call that changes nothing.
     ///
     /// # Errors
@@ -70,7 +76,7 @@ impl Call {
         let Some(deadline) = self.deadline else {
             return work.await;
         };
-        if deadline <= Instant::now() {
+        if self.is_late() {
             return Err(too_late());
         }
         tokio::time::timeout_at(deadline, work)

@@ -104,7 +104,14 @@ impl<S: Store> Cache<S> {
         consistency: Consistency,
     ) -> Result<Lookup, Fault> {
         self.allowance.call(&address.cache, 1)?;
-        self.look(call, address, consistency).await
+        let read = self.reading(call, consistency);
+        if !call.is_late()
+            && let Some(found) = self.store.at_hand(&address.cache, &address.key, &read)
+        {
+            return Ok(found);
+        }
+        // Apart: an answer that is at hand should not carry room for it.
+        Box::pin(self.look(call, address, consistency)).await
     }
 
     /// Reads one entry for a call that was let in already.
@@ -140,12 +147,16 @@ impl<S: Store> Cache<S> {
         keys: &[Key],
         consistency: Consistency,
     ) -> Result<Items<Lookup>, Fault> {
-        let read = Read {
+        let read = self.reading(call, consistency);
+        call.read(self.store.get(cache, keys, read)).await
+    }
+
+    fn reading(&self, call: Call, consistency: Consistency) -> Read {
+        Read {
             consistency,
             deadline: call.deadline(),
             budget: self.budget,
-        };
-        call.read(self.store.get(cache, keys, read)).await
+        }
     }
 
     /// Writes one entry.

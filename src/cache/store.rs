@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::load::Bulk;
 use crate::model::{
     CacheId, Cause, Condition, Consistency, Durability, Expiry, Fault, GroupName, Groups, Hit, Key,
-    Lease, Lookup, PutOutcome, Tenant, Token, TtlLookup, Value, Version,
+    Lease, Lineage, Lookup, PutOutcome, Tenant, Token, TtlLookup, Value, Version,
 };
 
 /// One entry to be written.
@@ -58,6 +58,13 @@ pub struct Read {
     pub deadline: Option<Instant>,
     /// The most that the values of one answer may hold, in bytes.
     pub budget: u64,
+}
+
+impl Read {
+    /// Whether that is the history which the token of the read belongs to, if it has one.
+    pub(super) fn knows(&self, lineage: Lineage) -> bool {
+        !matches!(self.consistency, Consistency::AtLeast(token) if token.lineage != lineage)
+    }
 }
 
 /// How to write.
@@ -184,6 +191,9 @@ pub type Items<T> = Vec<Result<T, Fault>>;
 ///
 /// The outer `Result` of a batch is the fault of all its items.
 pub trait Store: Bulk + Send + Sync + 'static {
+    /// Reads an entry that can be told without waiting for anything. `None` says nothing about it: [`Store::get`] does.
+    fn at_hand(&self, cache: &CacheId, key: &Key, read: &Read) -> Option<Lookup>;
+
     /// Reads entries. Of several, those that do not fit the budget any more fail with `AnswerTooLarge`.
     fn get(
         &self,

@@ -2,7 +2,8 @@
 //! of that poll.
 //!
 //! HTTP/2 writes header and data of an answer apart, and flushes after each call that it accepts. With 64 calls in flight
-//! that is a hundred system calls where one does.
+//! that is a hundred system calls where one does. Together with `inline`, an echo of 1 KiB takes 16.8 us of server CPU over
+//! a Unix socket and 17.2 over TCP, against 21.9 and 33.7 on tonic's own server (docs/benchmarks, 64 in flight).
 //!
 //! Invariants: bytes keep their order; at most [`ROOM`] bytes wait here, and no more is taken until the reader makes room; nothing waits after a poll unless the socket is full, and then the socket wakes the connection.
 //!

@@ -17,7 +17,7 @@ use vedetta::proto::v1::get_status_response::Phase;
 use crate::client::Client;
 use crate::support::{SentinelSet, Vedetta, wait};
 
-/// A crash takes `down-after` (1 s), an election, and up to two seconds until the last Sentinel says it.
+/// A crash takes `down-after` (1.5 s), an election, and up to two seconds until the last Sentinel says it.
 const SWITCHED_WITHIN: Duration = Duration::from_secs(20);
 
 /// A bound on being alive, not on being fast: that is printed.

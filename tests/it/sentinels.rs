@@ -75,7 +75,7 @@ async fn facts_are_read_and_a_signal_asks_for_them_at_once() {
     let rules = election.rules.expect("rules");
     assert_eq!(
         (rules.down_after, rules.quorum),
-        (Duration::from_secs(1), 2)
+        (Duration::from_millis(1500), 2)
     );
     let run_id = election.run_id.expect("a run id");
     let info = set.redis_cli(set.master_endpoint(), &["INFO", "server"]);

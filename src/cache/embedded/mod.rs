@@ -26,8 +26,8 @@ use parking_lot::Mutex;
 use crate::config::CacheRules;
 use crate::invalidation::{Bell, Event, Hub, Listener};
 use crate::model::{
-    CacheId, Consistency, Expiry, Fault, GroupName, Groups, Key, Lease, Lineage, Lookup,
-    PutOutcome, Tenant, Token, TtlLookup,
+    CacheId, Expiry, Fault, GroupName, Groups, Key, Lease, Lineage, Lookup, PutOutcome, Tenant,
+    Token, TtlLookup,
 };
 
 use super::layout::Layout;
@@ -128,10 +128,14 @@ fn now() -> Now {
 }
 
 impl Store for Embedded {
+    fn at_hand(&self, cache: &CacheId, key: &Key, read: &Read) -> Option<Lookup> {
+        let found = self.state.lock().get(cache, key, now());
+        let fits = !matches!(&found, Lookup::Hit(hit) if hit.value.len() as u64 > read.budget);
+        (fits && read.knows(self.lineage)).then_some(found)
+    }
+
     async fn get(&self, cache: &CacheId, keys: &[Key], read: Read) -> Result<Items<Lookup>, Fault> {
-        if let Consistency::AtLeast(token) = read.consistency
-            && token.lineage != self.lineage
-        {
+        if !read.knows(self.lineage) {
             return Err(other_lineage());
         }
         let mut state = self.state.lock();

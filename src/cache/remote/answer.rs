@@ -15,6 +15,7 @@ use crate::upstream::Session;
 
 use super::Core;
 use super::flight::Landed;
+use super::metrics::PerCache;
 use super::read::Seen;
 use super::reader::Place;
 use super::terms::Terms;
@@ -28,16 +29,15 @@ impl Core {
         based && standing.quarantine <= now
     }
 
-    /// The answer of the near cache, and its share in the figures.
+    /// The answer of the near cache; a hit is counted.
     pub(super) fn near_answer(
         self: &Arc<Self>,
-        cache: &CacheId,
+        (cache, figures): (&CacheId, &PerCache),
         entry: &Bytes,
         terms: &Terms,
         now: Moment,
     ) -> Option<Lookup> {
         let near = &self.coherence.near;
-        let figures = self.metrics.of(cache);
         if let Some(hit) = near.fresh(entry, cache, terms.want, now) {
             figures.hit();
             if self.audits.is_due() {
@@ -52,7 +52,6 @@ impl Core {
             figures.hit();
             return Some(lookup(hit));
         }
-        figures.miss();
         None
     }
 

@@ -37,13 +37,15 @@ impl Core {
         let Some(terms) = terms else {
             return self.ask_many(cache, keys, &read).await;
         };
-        let now = clock::now();
+        let (now, figures) = (clock::now(), self.metrics.of(cache));
         let mut left = read.budget;
         let mut answers: Vec<Option<Result<Lookup, Fault>>> = Vec::with_capacity(keys.len());
         let mut missing = Vec::new();
         for key in keys {
             let entry = self.layout.entry(cache, key);
-            let hit = self.near_answer(cache, &entry, &terms, now).or_else(|| {
+            let near = self.near_answer((cache, &figures), &entry, &terms, now);
+            let hit = near.or_else(|| {
+                figures.miss();
                 // As for one entry: whoever takes an old answer does not wait for a master in doubt.
                 let place = self.place(cache, entry.clone());
                 let old = (!self.is_proven(now)).then(|| self.old_answer(&place, &terms, now));

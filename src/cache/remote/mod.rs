@@ -51,6 +51,7 @@ use bytes::Bytes;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
+use crate::clock;
 use crate::config::{CacheRules, Encoding};
 use crate::drain::Tasks;
 use crate::failover::Passage;
@@ -188,6 +189,13 @@ impl Core {
 }
 
 impl Store for Remote {
+    fn at_hand(&self, cache: &CacheId, key: &Key, read: &Read) -> Option<Lookup> {
+        let Self(core) = self;
+        let terms = core.terms(read)?;
+        let (entry, figures) = (core.layout.entry(cache, key), core.metrics.of(cache));
+        core.near_answer((cache, &figures), &entry, &terms, clock::now())
+    }
+
     async fn get(&self, cache: &CacheId, keys: &[Key], read: Read) -> Result<Items<Lookup>, Fault> {
         match keys {
             [] => Ok(Vec::new()),

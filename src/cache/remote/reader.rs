@@ -71,9 +71,11 @@ impl Core {
         let Some(terms) = self.terms(&read) else {
             return Box::pin(self.ask(cache, key, &read)).await;
         };
-        if let Some(hit) = self.near_answer(cache, &entry, &terms, clock::now()) {
+        let figures = self.metrics.of(cache);
+        if let Some(hit) = self.near_answer((cache, &figures), &entry, &terms, clock::now()) {
             return Ok(hit);
         }
+        figures.miss();
         let place = self.place(cache, entry);
         if place.is_unkept() {
             return Box::pin(self.ask(cache, key, &read)).await;

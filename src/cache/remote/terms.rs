@@ -70,6 +70,6 @@ impl Terms {
 impl Read {
     /// Whether a session reads from the history that the read's token belongs to, if it has one.
     pub(super) fn is_of(&self, session: &Session) -> bool {
-        !matches!(self.consistency, Consistency::AtLeast(token) if token.lineage != session.lineage())
+        self.knows(session.lineage())
     }
 }

@@ -28,6 +28,10 @@ const LINKED_WITHIN: Duration = Duration::from_secs(15);
 /// Two attempts of the Sentinels: `failover-timeout` is six seconds.
 const AGREED_WITHIN: Duration = Duration::from_secs(20);
 
+/// A Sentinel that has just moved to a new master may connect to it a second later only, because it tries each second and
+/// counts its attempts at the old one. With no more than that it takes the new one for dead, and moves once more.
+const DOWN_AFTER_MS: u32 = 1500;
+
 /// How a set is configured beyond what all have in common.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct SentinelOptions {
@@ -276,7 +280,7 @@ fn configuration(options: &SentinelOptions, own: SocketAddr, master: SocketAddr)
             master.port(),
             if options.alone { 1 } else { 2 }
         ),
-        format!("sentinel down-after-milliseconds {MASTER} 1000"),
+        format!("sentinel down-after-milliseconds {MASTER} {DOWN_AFTER_MS}"),
         format!("sentinel failover-timeout {MASTER} 6000"),
         format!("sentinel parallel-syncs {MASTER} 1"),
     ];
