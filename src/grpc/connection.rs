@@ -28,9 +28,13 @@ use super::limit::Inflight;
 /// half of that at most, leave room for the one who fills.
 const STREAMS: u32 = 1024;
 
-/// Windows that let a value of some MiB pass without stopping for a window update.
+/// Lets a value of some MiB pass without stopping for a window update.
 const STREAM_WINDOW: u32 = 1 << 20;
-const CONNECTION_WINDOW: u32 = 4 << 20;
+
+/// Many times that, so that streams which are not read for a while, as those of a pipeline in a failover, leave room for
+/// others. Half of it is also what h2 tolerates of small frames that nobody has read: it charges 256 bytes less its
+/// length for each, and closes the connection beyond, so a stream of small requests has to stop before by its own window.
+const CONNECTION_WINDOW: u32 = 32 << 20;
 
 /// A peer that does not answer a ping is gone. On one machine that is a frozen process.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);

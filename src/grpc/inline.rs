@@ -6,6 +6,7 @@
 //! Not here: the bound on calls (`limit`).
 
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::{Context, Waker};
 
 use hyper::rt::Executor;
@@ -22,9 +23,12 @@ where
     fn execute(&self, call: F) {
         let mut call = Box::pin(call);
         // Nobody has to be woken: if the call waits, the task polls it again and leaves its own waker.
-        let polled = call.as_mut().poll(&mut Context::from_waker(Waker::noop()));
-        if polled.is_pending() {
-            TokioExecutor::new().execute(call);
+        let poll = || call.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        match catch_unwind(AssertUnwindSafe(poll)) {
+            Ok(polled) if polled.is_pending() => TokioExecutor::new().execute(call),
+            Ok(_) => {}
+            // As in a task of its own: the stream is reset, and the other calls of the connection go on.
+            Err(_) => tracing::error!("a call has panicked; please report this"),
         }
     }
 }
@@ -34,6 +38,16 @@ mod tests {
     use tokio::sync::oneshot;
 
     use super::*;
+
+    #[tokio::test]
+    async fn a_call_that_panics_ends_alone() {
+        let (held, dropped) = oneshot::channel::<()>();
+        Inline.execute(async move {
+            let _held = held;
+            panic!("as the test wants it");
+        });
+        assert!(dropped.await.is_err());
+    }
 
     #[tokio::test]
     async fn a_call_that_need_not_wait_is_over_at_once_and_another_when_it_has_waited() {
