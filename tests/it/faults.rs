@@ -258,7 +258,8 @@ fn without_sentinels_only_all_is_written_and_only_if_allowed() {
         .for_each(crate::support::Node::kill9);
     for client in &clients {
         wait::until("writes are fenced", WITHIN, || {
-            match client.put("raw", "k", "2") {
+            // Another entry: a write that comes before the news is done.
+            match client.put("raw", "probe", "2") {
                 Err(failure) if failure.reason == "FENCED" => Ok(()),
                 other => Err(format!("{other:?}")),
             }
