@@ -12,6 +12,7 @@ use crate::meter::{cpu, resident};
 use crate::plan::Table;
 use crate::requests::{self, BATCH, Encoded, Operation};
 use crate::servers::{Fleet, Name, Speech};
+use crate::wire::in_order::InOrder;
 use crate::wire::memcached::Memcached;
 use crate::wire::message::Check;
 use crate::wire::pipeline::Pipeline;
@@ -115,10 +116,12 @@ pub(crate) fn measure(
         turns: encoded.len() / table.shape.connections,
     };
     let outcome = match (name.speech(), table.operation) {
-        (Speech::Resp, _) => load.run(observe, |turn| Resp::new(encoded.clone(), turn, expected)),
-        (Speech::Memcached, _) => {
-            load.run(observe, |turn| Memcached::new(encoded.clone(), turn, size))
-        }
+        (Speech::Resp, _) => load.run(observe, |turn| {
+            InOrder::new(encoded.clone(), turn, Resp(expected))
+        }),
+        (Speech::Memcached, _) => load.run(observe, |turn| {
+            InOrder::new(encoded.clone(), turn, Memcached(size))
+        }),
         (Speech::Grpc, Operation::Pipeline) => load.run(observe, |turn| {
             Pipeline::new(encoded.clone(), turn, check())
         }),

@@ -15,6 +15,7 @@ use crate::measure::{Requests, expected};
 use crate::plan::{MAIN, MANY, Plan};
 use crate::requests::{self, Operation};
 use crate::servers::{Entrance, Fleet, Name, Speech, Transport};
+use crate::wire::in_order::InOrder;
 use crate::wire::message::Check;
 use crate::wire::resp::Resp;
 use crate::wire::unary::Unary;
@@ -130,7 +131,7 @@ fn pace(
     let apart = encoded.len() / MANY.connections;
     if name.speech() == Speech::Resp {
         let connections = connect(entrance, |number| {
-            Resp::new(encoded.clone(), number * apart, expected)
+            InOrder::new(encoded.clone(), number * apart, Resp(expected))
         })?;
         return open(connections, rate, plan.paced, None);
     }

@@ -6,6 +6,7 @@
 //! Not here: who is asked and when (`load`).
 
 pub(crate) mod frame;
+pub(crate) mod in_order;
 pub(crate) mod memcached;
 pub(crate) mod message;
 pub(crate) mod pipeline;

@@ -2,34 +2,15 @@
 //!
 //! Not here: keys and values (`crate::requests`).
 
-use std::collections::VecDeque;
+use super::Expected;
+use super::in_order::Replies;
 
-use crate::requests::Encoded;
+/// Replies of a Redis.
+pub(crate) struct Resp(pub(crate) Expected);
 
-use super::{Dialect, Expected};
-
-/// The client's side of one connection to a Redis.
-pub(crate) struct Resp {
-    requests: Encoded,
-    turn: usize,
-    expected: Expected,
-    flight: VecDeque<u64>,
-}
-
-impl Resp {
-    /// Sends the requests in turn, from `turn` on.
-    pub(crate) fn new(requests: Encoded, turn: usize, expected: Expected) -> Self {
-        Self {
-            requests,
-            turn,
-            expected,
-            flight: VecDeque::new(),
-        }
-    }
-
-    /// The length of the reply at the beginning of `input`; `None` while it is not whole.
+impl Replies for Resp {
     fn reply(&self, input: &[u8]) -> Result<Option<usize>, String> {
-        match self.expected {
+        match self.0 {
             Expected::Value(size) => bulk(input, size),
             Expected::Values(count, size) => {
                 let Some((kind, items, mut at)) = head(input)? else {
@@ -52,31 +33,6 @@ impl Resp {
                 _ => Err(unexpected(input)),
             },
         }
-    }
-}
-
-impl Dialect for Resp {
-    fn greet(&mut self, _out: &mut Vec<u8>) {}
-
-    fn send(&mut self, stamp: u64, out: &mut Vec<u8>) -> bool {
-        out.extend_from_slice(&self.requests[self.turn % self.requests.len()]);
-        self.turn += 1;
-        self.flight.push_back(stamp);
-        true
-    }
-
-    fn receive(
-        &mut self,
-        input: &[u8],
-        _out: &mut Vec<u8>,
-        done: &mut impl FnMut(u64),
-    ) -> Result<usize, String> {
-        let mut used = 0;
-        while let Some(length) = self.reply(&input[used..])? {
-            used += length;
-            done(self.flight.pop_front().ok_or("a reply to no request")?);
-        }
-        Ok(used)
     }
 }
 
