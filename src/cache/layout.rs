@@ -85,11 +85,14 @@ impl Layout {
 
     /// The key of an entry.
     pub(super) fn entry(&self, cache: &CacheId, key: &Key) -> Bytes {
-        let head = self.head(cache);
-        let mut name = BytesMut::with_capacity(head.len() + key.as_bytes().len());
-        name.put_slice(head.as_bytes());
-        name.put_slice(key.as_bytes());
-        name.freeze()
+        let head = self.head_parts(cache);
+        let length = head.iter().map(|part| part.len()).sum::<usize>() + key.as_bytes().len();
+        let mut name = Vec::with_capacity(length);
+        for part in head {
+            name.extend_from_slice(part.as_bytes());
+        }
+        name.extend_from_slice(key.as_bytes());
+        name.into()
     }
 
     /// The pattern of SCAN that finds the entries of a cache, and maybe others of the same name.
@@ -209,14 +212,13 @@ impl Layout {
     }
 
     fn head(&self, cache: &CacheId) -> String {
-        let mut head = self.prefix.clone();
-        if !cache.tenant.is_primary() {
-            head.push_str(cache.tenant.as_str());
-            head.push('_');
-        }
-        head.push_str(cache.name.as_str());
-        head.push_str("::");
-        head
+        self.head_parts(cache).concat()
+    }
+
+    fn head_parts<'a>(&'a self, cache: &'a CacheId) -> [&'a str; 5] {
+        let (tenant, name) = (cache.tenant.as_str(), cache.name.as_str());
+        let separator = if tenant.is_empty() { "" } else { "_" };
+        [&self.prefix, tenant, separator, name, "::"]
     }
 }
 

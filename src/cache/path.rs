@@ -103,19 +103,35 @@ impl<S: Store> Cache<S> {
         address: &Address,
         consistency: Consistency,
     ) -> Result<Lookup, Fault> {
-        self.allowance.call(&address.cache, 1)?;
-        let read = self.reading(call, consistency);
-        if !call.is_late()
-            && let Some(found) = self.store.at_hand(&address.cache, &address.key, &read)
-        {
-            return Ok(found);
+        match self.at_hand(call, address, consistency)? {
+            Some(found) => Ok(found),
+            None => self.look(call, address, consistency).await,
         }
-        // Apart: an answer that is at hand should not carry room for it.
-        Box::pin(self.look(call, address, consistency)).await
+    }
+
+    /// Lets in a call that reads one entry, and answers it where that needs no waiting.
+    ///
+    /// # Errors
+    /// See [`Fault`].
+    pub fn at_hand(
+        &self,
+        call: Call,
+        address: &Address,
+        consistency: Consistency,
+    ) -> Result<Option<Lookup>, Fault> {
+        self.allowance.call(&address.cache, 1)?;
+        if call.is_late() {
+            return Ok(None);
+        }
+        let read = self.reading(call, consistency);
+        Ok(self.store.at_hand(&address.cache, &address.key, &read))
     }
 
     /// Reads one entry for a call that was let in already.
-    pub(super) async fn look(
+    ///
+    /// # Errors
+    /// See [`Fault`].
+    pub async fn look(
         &self,
         call: Call,
         address: &Address,

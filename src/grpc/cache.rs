@@ -1,6 +1,7 @@
 //! The service `vedetta.v1.Cache`: check, call, convert.
 //!
-//! Not here: the rpcs about groups (`groups`), lists (`cache_lists`) and leases (`cache_leases`); what the calls mean (`crate::cache`).
+//! Not here: the rpcs that read (`cache_reads`), and those about groups (`groups`), lists (`cache_lists`) and leases
+//! (`cache_leases`); what the calls mean (`crate::cache`).
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -19,6 +20,7 @@ use super::check::Checker;
 use super::convert;
 use super::limit::Inflight;
 use super::metrics::{Method, Metrics, Outcome};
+use super::names::Names;
 use super::request::{Answer, open};
 use super::status::Refusal;
 
@@ -29,6 +31,7 @@ pub struct CacheService<S> {
     pub(super) loads: Arc<Loads>,
     pub(super) limits: Limits,
     pub(super) metrics: Arc<Metrics>,
+    names: Arc<Names>,
     pub(super) inflight: Inflight,
     pub(super) stop: CancellationToken,
 }
@@ -40,6 +43,7 @@ impl<S> Clone for CacheService<S> {
             loads: self.loads.clone(),
             limits: self.limits.clone(),
             metrics: self.metrics.clone(),
+            names: self.names.clone(),
             inflight: self.inflight.clone(),
             stop: self.stop.clone(),
         }
@@ -60,13 +64,14 @@ impl<S: Store> CacheService<S> {
             loads,
             limits: limits.clone(),
             metrics,
+            names: Arc::new(Names::new()),
             inflight,
             stop,
         }
     }
 
     pub(super) fn checker(&self) -> Checker<'_, impl Fn(&CacheId) -> Result<(), String>> {
-        Checker::new(&self.limits, |cache| self.cache.admit(cache))
+        Checker::new(&self.limits, |cache| self.cache.admit(cache)).knowing(&self.names)
     }
 
     /// How a cache, if it could be named, keeps its entries.
@@ -90,44 +95,6 @@ impl<S: Store> CacheService<S> {
                 key: key?,
             })
         })
-    }
-
-    pub(super) async fn do_get(
-        &self,
-        call: Call,
-        request: v1::GetRequest,
-    ) -> Answer<v1::GetResponse> {
-        let mut check = self.checker();
-        let consistency = check.consistency(request.consistency);
-        let cache = check.cache(&request.tenant, &request.cache);
-        let key = check.key("key", request.key);
-        let (address, consistency) = check.finish(|| {
-            let address = Address {
-                cache: cache?,
-                key: key?,
-            };
-            Some((address, consistency?))
-        })?;
-        let lookup = self.cache.get(call, &address, consistency).await?;
-        Ok(convert::get(lookup, &request.not_modified_if))
-    }
-
-    pub(super) async fn do_get_many(
-        &self,
-        call: Call,
-        request: v1::GetManyRequest,
-    ) -> Answer<v1::GetManyResponse> {
-        let mut check = self.checker();
-        let consistency = check.consistency(request.consistency);
-        let cache = check.cache(&request.tenant, &request.cache);
-        let keys = check.keys(request.keys);
-        let (cache, keys, consistency) = check.finish(|| Some((cache?, keys?, consistency?)))?;
-        let items = self
-            .cache
-            .get_many(call, &cache, &keys, consistency)
-            .await?;
-        let items = items.into_iter().map(convert::get_item).collect();
-        Ok((v1::GetManyResponse { items }, Outcome::Batch))
     }
 
     pub(super) async fn do_put(
@@ -311,17 +278,6 @@ impl<S: Store> CacheService<S> {
             token: convert::token(written.token),
         };
         Ok((answer, Outcome::Done))
-    }
-
-    pub(super) async fn do_get_ttl(
-        &self,
-        call: Call,
-        request: v1::GetTtlRequest,
-    ) -> Answer<v1::GetTtlResponse> {
-        let check = self.checker();
-        let address = self.address(check, &request.tenant, &request.cache, request.key)?;
-        let ttl = self.cache.ttl(call, &address).await?;
-        Ok(convert::ttl(ttl))
     }
 }
 

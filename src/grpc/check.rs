@@ -18,6 +18,7 @@ use crate::model::{
 };
 use crate::proto::v1;
 
+use super::names::Names;
 use super::status::Refusal;
 
 /// The largest `google.protobuf.Duration`, about 10,000 years.
@@ -30,6 +31,7 @@ const MAX_TIMESTAMP: i64 = 253_402_300_799;
 pub(super) struct Checker<'a, Admit> {
     pub(super) limits: &'a Limits,
     admit: Admit,
+    known: Option<&'a Names>,
     violations: Vec<FieldViolation>,
 }
 
@@ -39,7 +41,16 @@ impl<'a, Admit: Fn(&CacheId) -> Result<(), String>> Checker<'a, Admit> {
         Self {
             limits,
             admit,
+            known: None,
             violations: Vec::new(),
+        }
+    }
+
+    /// The same, which remembers whom it has let in.
+    pub(super) fn knowing(self, known: &'a Names) -> Self {
+        Self {
+            known: Some(known),
+            ..self
         }
     }
 
@@ -72,6 +83,9 @@ impl<'a, Admit: Fn(&CacheId) -> Result<(), String>> Checker<'a, Admit> {
 
     /// A cache that may be used.
     pub(super) fn cache(&mut self, tenant: &str, name: &str) -> Option<CacheId> {
+        if let Some(cache) = self.known.and_then(|known| known.get(tenant, name)) {
+            return Some(cache);
+        }
         let tenant = self.tenant(tenant);
         let name = match CacheName::new(name) {
             Ok(name) => Some(name),
@@ -82,7 +96,12 @@ impl<'a, Admit: Fn(&CacheId) -> Result<(), String>> Checker<'a, Admit> {
             name: name?,
         };
         match (self.admit)(&cache) {
-            Ok(()) => Some(cache),
+            Ok(()) => {
+                if let Some(known) = self.known {
+                    known.admit(&cache);
+                }
+                Some(cache)
+            }
             Err(problem) => self.refuse("cache", problem),
         }
     }

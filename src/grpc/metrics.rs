@@ -242,7 +242,7 @@ impl Metrics {
         describe_histogram!(
             "vedetta_request_duration_seconds",
             metrics::Unit::Seconds,
-            "Time from the decoded request to the answer, by method; operations of pipelines only if they had to wait"
+            "Time from the decoded request to the answer, by method; not of those of pipelines whose answer was at hand"
         );
         let methods = METHODS
             .iter()

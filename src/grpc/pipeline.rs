@@ -1,8 +1,8 @@
 //! `Cache/Pipeline`: many operations on one stream.
 //!
-//! An operation is polled once where its request was read. If that answers it (a hit of the near cache, the embedded
-//! store, a refusal), the answer is handed on without a queue, an allocation or a task; tonic encodes what is ready at
-//! once into one DATA frame. Any other goes on in a task of its own, because this stream is polled only while its reader
+//! The answer of an operation that is at hand (a hit of the near cache, a refusal) is handed on without a queue, a future
+//! or a task, and one that the first poll gives (the embedded store) without a task; tonic encodes what is ready at once
+//! into one DATA frame. Any other goes on in a task of its own, because this stream is polled only while its reader
 //! takes answers, and others may wait for what an operation has begun (the turn to ask for a lease, for instance).
 //!
 //! Invariants: every request that was read is answered once, before the stream ends; at most [`PIPELINED`] operations
@@ -20,7 +20,6 @@ use std::time::Duration;
 use futures_util::Stream;
 use tokio::task::JoinSet;
 use tokio::task::coop::poll_proceed;
-use tokio_util::sync::ReusableBoxFuture;
 use tonic::Status;
 
 use crate::model::Fault;
@@ -39,11 +38,16 @@ const ITEMS: usize = 4;
 
 /// Does one operation.
 pub(super) trait Perform: Send + Sync + 'static {
-    /// The answer, which is an error where the operation has failed.
-    fn perform(
-        self: Arc<Self>,
-        request: PipelineRequest,
-    ) -> impl Future<Output = PipelineResponse> + Send + 'static;
+    /// Begins it.
+    fn begin(self: &Arc<Self>, request: PipelineRequest) -> Begun;
+}
+
+/// An operation that has begun. Its answer is an error where it has failed.
+pub(super) enum Begun {
+    /// And has ended with this answer.
+    Answer(PipelineResponse),
+    /// And ends with this.
+    Work(Pin<Box<dyn Future<Output = PipelineResponse> + Send>>),
 }
 
 /// Ends a stream: completes when nothing more is to be read, and tells why.
@@ -55,8 +59,6 @@ pub(super) struct Pipeline<R, P> {
     requests: Result<R, Option<Status>>,
     performer: Arc<P>,
     running: JoinSet<(PipelineResponse, Seat)>,
-    /// Kept from the last operation that was answered at once.
-    idle: Option<ReusableBoxFuture<'static, PipelineResponse>>,
     ending: Ending,
     seats: Seats,
     /// Whether answers that have become ready come before requests; every other time.
@@ -76,7 +78,6 @@ where
             requests: Ok(requests),
             performer,
             running: JoinSet::new(),
-            idle: None,
             ending,
             seats: Seats::new(inflight),
             finished_first: false,
@@ -122,24 +123,26 @@ where
                 wish.max_wait = Some(duration(Duration::ZERO));
             }
         }
-        let work = self.performer.clone().perform(request);
-        let mut work = match self.idle.take() {
-            Some(mut idle) => {
-                idle.set(work);
-                idle
-            }
-            None => ReusableBoxFuture::new(work),
+        let work = match self.performer.begin(request) {
+            Begun::Answer(answer) => Err(answer),
+            Begun::Work(mut work) => match work.as_mut().poll(cx) {
+                Poll::Ready(answer) => Err(answer),
+                Poll::Pending => Ok(work),
+            },
         };
-        if let Poll::Ready(answer) = work.poll(cx) {
-            self.idle = Some(work);
-            if let Some(seat) = leasing {
-                self.seats.leave(seat);
+        match work {
+            Ok(work) => {
+                let seat = leasing.unwrap_or_else(|| self.seats.take());
+                self.running.spawn(async move { (work.await, seat) });
+                Read::Begun
             }
-            return Read::Answer(answer);
+            Err(answer) => {
+                if let Some(seat) = leasing {
+                    self.seats.leave(seat);
+                }
+                Read::Answer(answer)
+            }
         }
-        let seat = leasing.unwrap_or_else(|| self.seats.take());
-        self.running.spawn(async move { (work.await, seat) });
-        Read::Begun
     }
 
     /// An answer that has become ready.
@@ -248,14 +251,19 @@ mod tests {
     }
 
     impl Perform for Fake {
-        async fn perform(self: Arc<Self>, request: PipelineRequest) -> PipelineResponse {
+        fn begin(self: &Arc<Self>, request: PipelineRequest) -> Begun {
             let id = request.id;
+            let answer = PipelineResponse { id, answer: None };
             let waits = !matches!(request.call, Some(Asked::Get(_)));
             self.asked.lock().push(request);
-            if waits {
-                self.gate.acquire().await.expect("never closed").forget();
+            if !waits {
+                return Begun::Answer(answer);
             }
-            PipelineResponse { id, answer: None }
+            let fake = self.clone();
+            Begun::Work(Box::pin(async move {
+                fake.gate.acquire().await.expect("never closed").forget();
+                answer
+            }))
         }
     }
 

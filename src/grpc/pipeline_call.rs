@@ -4,10 +4,7 @@
 //!
 //! Not here: many of them at once (`pipeline`).
 
-use std::future::poll_fn;
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Instant;
 
 use tonic::Streaming;
@@ -21,8 +18,9 @@ use crate::proto::v1::pipeline_request::Call as Asked;
 use crate::proto::v1::pipeline_response::Answer as Told;
 
 use super::cache::CacheService;
+use super::cache_reads::{Got, Wanted};
 use super::metrics::{Method, Open, Outcome};
-use super::pipeline::{Ending, Perform, Pipeline};
+use super::pipeline::{Begun, Ending, Perform, Pipeline};
 use super::request::Answer;
 use super::status::Refusal;
 use super::stream::stopping;
@@ -96,20 +94,50 @@ impl<S: Store> Performer<S> {
 }
 
 impl<S: Store> Perform for Performer<S> {
-    async fn perform(self: Arc<Self>, request: v1::PipelineRequest) -> v1::PipelineResponse {
+    fn begin(self: &Arc<Self>, request: v1::PipelineRequest) -> Begun {
         let v1::PipelineRequest { id, call, timeout } = request;
-        let mut work = pin!(self.answer(timeout, call));
-        let first = poll_fn(|cx| Poll::Ready(work.as_mut().poll(cx))).await;
-        let (method, answer) = match first {
-            // To look at a clock would cost as much as a hit.
-            Poll::Ready(answered) => answered,
-            Poll::Pending => {
-                let began = Instant::now();
-                let (method, answer) = work.await;
-                self.service.metrics.took(method, began);
-                (method, answer)
-            }
+        let call = match call {
+            Some(Asked::Get(message)) => match self.get_at_hand(timeout, message) {
+                Ok((call, Got::Wanted(wanted))) => Operation::Get(call, wanted),
+                // To look at a clock would cost as much as a hit, so how long it took is not noted.
+                Ok((_, Got::Answer(answer, outcome))) => {
+                    let answer = Ok((Told::Get(answer), outcome));
+                    return Begun::Answer(self.answered(id, Method::Get, answer));
+                }
+                Err(refusal) => {
+                    return Begun::Answer(self.answered(id, Method::Get, Err(refusal)));
+                }
+            },
+            other => Operation::Other(timeout, other),
         };
+        let performer = self.clone();
+        Begun::Work(Box::pin(async move {
+            let began = Instant::now();
+            let (method, answer) = performer.perform(call).await;
+            performer.service.metrics.took(method, began);
+            performer.answered(id, method, answer)
+        }))
+    }
+}
+
+/// An operation whose answer is not at hand.
+enum Operation {
+    /// One that was let in.
+    Get(Call, Wanted),
+    Other(Option<prost_types::Duration>, Option<Asked>),
+}
+
+impl<S: Store> Performer<S> {
+    fn get_at_hand(
+        &self,
+        timeout: Option<prost_types::Duration>,
+        message: v1::GetRequest,
+    ) -> Result<(Call, Got), Refusal> {
+        let call = self.limited(timeout)?;
+        Ok((call, self.service.get_at_hand(call, message)?))
+    }
+
+    fn answered(&self, id: u64, method: Method, answer: Answer<Told>) -> v1::PipelineResponse {
         let answer = self.service.metrics.answered(method, answer);
         v1::PipelineResponse {
             id,
@@ -118,28 +146,23 @@ impl<S: Store> Perform for Performer<S> {
     }
 }
 
-/// The work of an operation is moved before it is polled, so it should be small: only that of a Get, which is most often
-/// done at once, is part of it. That of the others is several KiB each.
 macro_rules! operations {
-    (inline { $here:ident => $done:ident; } boxed { $($method:ident => $work:ident;)+ }) => {
+    ($($method:ident => $work:ident;)+) => {
         impl<S: Store> Performer<S> {
-            async fn answer(
-                &self,
-                timeout: Option<prost_types::Duration>,
-                asked: Option<Asked>,
-            ) -> (Method, Answer<Told>) {
+            async fn perform(&self, operation: Operation) -> (Method, Answer<Told>) {
+                let (timeout, asked) = match operation {
+                    Operation::Get(call, wanted) => {
+                        let answer = Box::pin(self.service.get_wanted(call, wanted)).await;
+                        let told = |(answer, outcome)| (Told::Get(answer), outcome);
+                        return (Method::Get, answer.map(told));
+                    }
+                    Operation::Other(timeout, asked) => (timeout, asked),
+                };
                 let call = self.limited(timeout);
                 match asked {
-                    Some(Asked::$here(message)) => {
-                        let answer = match call {
-                            Ok(call) => self.service.$done(call, message).await,
-                            Err(refusal) => Err(refusal),
-                        };
-                        let told = |(answer, outcome)| (Told::$here(answer), outcome);
-                        (Method::$here, answer.map(told))
-                    }
                     $(Some(Asked::$method(message)) => {
                         let answer = match call {
+                            // Apart: together they would be as large as the largest, which is several KiB.
                             Ok(call) => Box::pin(self.service.$work(call, message)).await,
                             Err(refusal) => Err(refusal),
                         };
@@ -154,25 +177,21 @@ macro_rules! operations {
 }
 
 operations! {
-    inline {
-        Get => do_get;
-    }
-    boxed {
-        GetMany => do_get_many;
-        Put => do_put;
-        PutMany => do_put_many;
-        PutIfAbsent => do_put_if_absent;
-        Evict => do_evict;
-        EvictMany => do_evict_many;
-        Touch => do_touch;
-        GetTtl => do_get_ttl;
-        SetDeadline => do_set_deadline;
-        Increment => do_increment;
-        ListEdit => do_list_edit;
-        GetOrLease => do_get_or_lease;
-        ReleaseLease => do_release_lease;
-        AddToGroups => do_add_to_groups;
-        FlushGroups => do_flush_groups;
-        Clear => do_clear;
-    }
+    Get => do_get;
+    GetMany => do_get_many;
+    Put => do_put;
+    PutMany => do_put_many;
+    PutIfAbsent => do_put_if_absent;
+    Evict => do_evict;
+    EvictMany => do_evict_many;
+    Touch => do_touch;
+    GetTtl => do_get_ttl;
+    SetDeadline => do_set_deadline;
+    Increment => do_increment;
+    ListEdit => do_list_edit;
+    GetOrLease => do_get_or_lease;
+    ReleaseLease => do_release_lease;
+    AddToGroups => do_add_to_groups;
+    FlushGroups => do_flush_groups;
+    Clear => do_clear;
 }

@@ -18,7 +18,7 @@ use super::flight::Landed;
 use super::metrics::PerCache;
 use super::read::Seen;
 use super::reader::Place;
-use super::terms::Terms;
+use super::terms::{Aim, Terms};
 
 impl Core {
     /// Whether the leases stand, so that asking the master is worth the wait.
@@ -34,20 +34,20 @@ impl Core {
         self: &Arc<Self>,
         (cache, figures): (&CacheId, &PerCache),
         entry: &Bytes,
-        terms: &Terms,
+        aim: &Aim,
         now: Moment,
     ) -> Option<Lookup> {
         let near = &self.coherence.near;
-        if let Some(hit) = near.fresh(entry, cache, terms.want, now) {
+        if let Some(hit) = near.fresh(entry, cache, aim.want, now) {
             figures.hit();
             if self.audits.is_due() {
                 self.audit(self.place(cache, entry.clone()), hit.found.clone());
             }
             return Some(lookup(hit));
         }
-        if terms.takes_unverified()
+        if aim.takes_unverified()
             && !self.is_proven(now)
-            && let Some(hit) = near.unverified(entry, cache, terms.want.bound, now)
+            && let Some(hit) = near.unverified(entry, cache, aim.want.bound, now)
         {
             figures.hit();
             return Some(lookup(hit));
@@ -58,7 +58,7 @@ impl Core {
     /// An old answer, for whoever takes one.
     pub(super) fn old_answer(&self, place: &Place, terms: &Terms, now: Moment) -> Option<Lookup> {
         let near = &self.coherence.near;
-        let hit = near.stale(&place.entry, &place.cache, terms.stale?, now)?;
+        let hit = near.stale(&place.entry, &place.cache, terms.aim.stale?, now)?;
         self.metrics.of(&place.cache).stale();
         Some(lookup(hit))
     }

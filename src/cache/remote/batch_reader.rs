@@ -43,7 +43,7 @@ impl Core {
         let mut missing = Vec::new();
         for key in keys {
             let entry = self.layout.entry(cache, key);
-            let near = self.near_answer((cache, &figures), &entry, &terms, now);
+            let near = self.near_answer((cache, &figures), &entry, &terms.aim, now);
             let hit = near.or_else(|| {
                 figures.miss();
                 // As for one entry: whoever takes an old answer does not wait for a master in doubt.
@@ -122,7 +122,7 @@ impl Core {
             }
         }
         let (answer, answered) = oneshot::channel();
-        let (core, cache, want) = (self.clone(), cache.clone(), terms.want);
+        let (core, cache, want) = (self.clone(), cache.clone(), terms.aim.want);
         self.tasks.spawn("fill many", async move {
             // A caller that is gone does not read it.
             let _ = answer.send(core.fill_many(&cache, &keys, fills, want, left).await);

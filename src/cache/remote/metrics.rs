@@ -12,6 +12,7 @@ use metrics::{
     gauge, histogram,
 };
 use parking_lot::RwLock;
+use quick_cache::DefaultHashBuilder;
 
 use crate::clock;
 use crate::model::{CacheId, CacheName};
@@ -29,7 +30,7 @@ const OTHERS: &str = "(others)";
 /// Handles, resolved once.
 #[derive(Debug)]
 pub(super) struct Metrics {
-    caches: RwLock<HashMap<CacheName, Arc<PerCache>>>,
+    caches: RwLock<HashMap<CacheName, Arc<PerCache>, DefaultHashBuilder>>,
     others: OnceLock<Arc<PerCache>>,
     joined: Counter,
     confirmed: Counter,

@@ -191,9 +191,9 @@ impl Core {
 impl Store for Remote {
     fn at_hand(&self, cache: &CacheId, key: &Key, read: &Read) -> Option<Lookup> {
         let Self(core) = self;
-        let terms = core.terms(read)?;
+        let aim = core.aim(read)?;
         let (entry, figures) = (core.layout.entry(cache, key), core.metrics.of(cache));
-        core.near_answer((cache, &figures), &entry, &terms, clock::now())
+        core.near_answer((cache, &figures), &entry, &aim, clock::now())
     }
 
     async fn get(&self, cache: &CacheId, keys: &[Key], read: Read) -> Result<Items<Lookup>, Fault> {

@@ -25,7 +25,7 @@ use super::answer::lookup;
 use super::flight::{Flight, Landed, Landing, Pilot, flight};
 use super::membership::Stamps;
 use super::read::Seen;
-use super::terms::{LONGEST_JOIN, Terms};
+use super::terms::{Aim, LONGEST_JOIN, Terms};
 
 /// Most reads of single entries on their way to the master at once. After a failover everything is asked for again.
 pub(super) const FILLS: usize = 128;
@@ -72,7 +72,7 @@ impl Core {
             return Box::pin(self.ask(cache, key, &read)).await;
         };
         let figures = self.metrics.of(cache);
-        if let Some(hit) = self.near_answer((cache, &figures), &entry, &terms, clock::now()) {
+        if let Some(hit) = self.near_answer((cache, &figures), &entry, &terms.aim, clock::now()) {
             return Ok(hit);
         }
         figures.miss();
@@ -130,7 +130,7 @@ impl Core {
         place: &Place,
         terms: &Terms,
     ) -> Result<Lookup, Fault> {
-        let mut join = terms.join;
+        let mut join = terms.aim.join;
         loop {
             self.passage
                 .readable(terms.patience(place.entry.len()))
@@ -143,19 +143,21 @@ impl Core {
                 Boarding::Leads(fill, pilot, flight) => {
                     // The read that this call would have joined may have landed since it looked.
                     let (near, now) = (&self.coherence.near, clock::now());
-                    if let Some(hit) = near.fresh(&place.entry, &place.cache, terms.want, now) {
+                    if let Some(hit) = near.fresh(&place.entry, &place.cache, terms.aim.want, now) {
                         near.abandon(&fill);
                         return Ok(lookup(hit));
                     }
-                    let stamps = Stamps::of(terms.want.bound, terms.want.token);
+                    let stamps = Stamps::of(terms.aim.want.bound, terms.aim.want.token);
                     self.take_off(place.clone(), fill, pilot, stamps);
                     (flight, false)
                 }
             };
             match flight.landing().await {
                 // What somebody else asked for may have been asked too long before this call.
-                Some(Ok(landed)) if joined && landed.is_older_than(terms.want.bound) => join = None,
-                Some(Ok(landed)) if landed.belongs_to(terms.want.token) => {
+                Some(Ok(landed)) if joined && landed.is_older_than(terms.aim.want.bound) => {
+                    join = None
+                }
+                Some(Ok(landed)) if landed.belongs_to(terms.aim.want.token) => {
                     return Ok(self.landed(&landed, clock::now()));
                 }
                 Some(Ok(_)) => return Err(other_lineage()),
@@ -290,7 +292,13 @@ impl Core {
 
     /// What a read asks for; `None` if it goes past the near cache.
     pub(super) fn terms(&self, read: &Read) -> Option<Terms> {
-        let patience = self.passage.patience(read.deadline, 0);
-        Terms::new(read, self.coherence.bound, patience.until)
+        let aim = self.aim(read)?;
+        let until = self.passage.patience(read.deadline, 0).until;
+        Some(Terms { aim, until })
+    }
+
+    /// The same, as far as the near cache goes.
+    pub(super) fn aim(&self, read: &Read) -> Option<Aim> {
+        Aim::new(read, self.coherence.bound)
     }
 }

@@ -14,14 +14,21 @@ use super::super::store::Read;
 /// A read of another call that began longer ago is not joined by one that only refreshes.
 pub(super) const LONGEST_JOIN: Duration = Duration::from_secs(10);
 
-/// What a read asks for, in the terms of the near cache.
+/// What a read asks of the near cache.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Terms {
+pub(super) struct Aim {
     pub(super) want: Want,
     /// The oldest answer that will do if there is none that is fresh.
     pub(super) stale: Option<Duration>,
     /// How long ago a read that is joined may have begun.
     pub(super) join: Option<Duration>,
+}
+
+/// What a read asks for that the near cache cannot answer.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Terms {
+    pub(super) aim: Aim,
+    /// Until when it waits.
     pub(super) until: Instant,
 }
 
@@ -29,7 +36,7 @@ impl Terms {
     /// Until when a session is waited for at a time. Whoever takes an old answer does not wait for a new one while there
     /// is no master.
     pub(super) fn patience(&self, weight: usize) -> Patience {
-        let until = match self.stale {
+        let until = match self.aim.stale {
             Some(_) => Instant::now(),
             None => self.until,
         };
@@ -39,7 +46,9 @@ impl Terms {
             to_all: false,
         }
     }
+}
 
+impl Aim {
     /// Whether an answer that no majority stands behind will do: the caller is told. One with a token wants proof, and
     /// one that takes an old answer is given that.
     pub(super) fn takes_unverified(&self) -> bool {
@@ -47,13 +56,12 @@ impl Terms {
     }
 
     /// `None` for a read that goes past the near cache.
-    pub(super) fn new(read: &Read, bound: Duration, until: Instant) -> Option<Self> {
+    pub(super) fn new(read: &Read, bound: Duration) -> Option<Self> {
         let fresh = |bound, token: Option<Token>, stale| Self {
             want: Want { bound, token },
             stale,
             // What another call has begun to read may be older than the token.
             join: token.is_none().then_some(bound),
-            until,
         };
         match read.consistency {
             // More than the bound cannot be proven.
