@@ -12,7 +12,6 @@ use crate::clock;
 use crate::near::{Found, Want};
 
 use super::Core;
-use super::membership::Stamps;
 use super::reader::Place;
 
 /// Before an entry is called stuck.
@@ -89,7 +88,7 @@ impl Core {
         let Ok(session) = self.lane.session() else {
             return Verdict::Unknown;
         };
-        let Ok(seen) = self.read_for(&session, place, None, Stamps::Asked).await else {
+        let Ok(seen) = self.read_alone(&session, place).await else {
             return Verdict::Unknown;
         };
         if seen.found == *answered {

@@ -1,15 +1,15 @@
 //! The store on the current Redis master.
 //!
-//! `reader` answers from the near cache, or has one caller ask the master for all who want the same; `read`, `write`
-//! and `counter` turn calls into batches and replies into answers; `journal` undoes on a new master what the loss of
-//! writes brought back; `lease` gives leases; `groups` joins and flushes groups, `judged` sends what must know an entry's groups first, and
-//! `membership` judges what a read found by its groups; `own_write` takes what is written out of the near cache; `canary`
-//! and `audit` watch over the coherence of all of it; `scripts` holds what must be atomic; `send` sends batches; `sweep` and `sweep_groups`
-//! give back what a clear or a flush made dead; `registry` remembers which caches exist.
+//! `reader` answers from the near cache, or has one caller ask the master for all who want the same, and `fills` sends what
+//! is asked at one time together; `read`, `write` with `put`, and `counter` turn calls into batches and replies into
+//! answers; `journal` undoes on a new master what the loss of writes brought back; `lease` gives leases; `groups` joins and
+//! flushes groups, `judged` sends what must know an entry's groups first, and `membership` judges what a read found by its
+//! groups; `own_write` takes what is written out of the near cache; `canary` and `audit` watch over the coherence of all of
+//! it; `scripts` holds what must be atomic; `send` sends batches; `sweep` and `sweep_groups` give back what a clear or a
+//! flush made dead; `registry` remembers which caches exist.
 //!
 //! Invariants: a batch is one round trip, or a few where entries have groups that have to be asked for; an entry of a
-//! framed cache counts only under the current stamps of the cache and of its groups; the
-//! commands KEYS, FLUSHALL, FLUSHDB, SWAPDB and CONFIG SET are never sent.
+//! framed cache counts only under the current stamps of the cache and of its groups; the commands KEYS, FLUSHALL, FLUSHDB, SWAPDB and CONFIG SET are never sent.
 //!
 //! Not here: which node is the master, and sending a call until it is answered (`failover`); what may be served from the
 //! near cache (`near`).
@@ -21,6 +21,7 @@ mod canary;
 mod counter;
 mod deadline;
 mod expiry;
+mod fills;
 mod flight;
 mod groups;
 mod journal;
@@ -33,6 +34,7 @@ mod load_end;
 mod membership;
 mod metrics;
 mod own_write;
+mod put;
 mod read;
 mod reader;
 mod registry;
@@ -48,7 +50,6 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::clock;
@@ -73,6 +74,7 @@ use super::store::{
 pub use canary::{Canary, canary_key};
 pub(super) use counter::{floor_required, not_a_number};
 pub(super) use deadline::PASSED_FOR;
+use fills::Fills;
 pub use flight::Flight;
 pub use journal::{ClearsAgain, Journal};
 use metrics::Metrics;
@@ -116,8 +118,7 @@ struct Core {
     journal: Arc<Journal>,
     allowance: Arc<Allowance>,
     witnesses: Witnesses,
-    /// Turns to read single entries.
-    fills: Semaphore,
+    fills: Fills,
 }
 
 /// What writes need.
@@ -167,7 +168,7 @@ impl Remote {
             journal,
             allowance: writing.allowance,
             witnesses: writing.witnesses,
-            fills: Semaphore::new(reader::FILLS),
+            fills: Fills::new(),
         });
         let clearing = core.clone();
         core.tasks.spawn("raw clears", async move {

@@ -23,6 +23,8 @@ use super::reader::Place;
 use super::scripts::MOST_READ;
 use super::{Core, strange};
 
+/// Commands that read one entry: MGET and PTTL.
+const PLAIN: usize = 2;
 /// PTTL of a key that does not exist.
 const NO_KEY: i64 = -2;
 /// PTTL of a key without expiry.
@@ -70,25 +72,33 @@ impl Stamp {
 }
 
 impl Core {
-    /// Reads one entry in the task of the caller; a value that is `held` is not sent again if it is still the same.
-    pub(super) async fn read_for(
+    /// Reads entries, in the task of the caller.
+    pub(super) async fn read_places(
         &self,
-        session: &Arc<Session>,
-        place: &Place,
-        held: Option<&Held>,
-        stamps: Stamps,
-    ) -> Result<Seen, Fault> {
-        let claim = match held {
-            None => {
-                let replies = session.execute_here(&self.plain(place)).await?;
-                self.claim(&place.cache, &replies)?
-            }
-            Some(held) => self.confirm(session, place, held).await?,
-        };
-        self.judge(session, &place.cache, claim, stamps).await
+        session: &Session,
+        places: &[&Place],
+    ) -> Result<Items<Claim>, Fault> {
+        let mut batch = Batch::new(Operation::Get, Effect::Read);
+        for place in places {
+            self.add_plain(&mut batch, place);
+        }
+        let replies = session.execute_here(&batch).await?;
+        let (replies, left) = replies.as_chunks::<PLAIN>();
+        if replies.len() != places.len() || !left.is_empty() {
+            return Err(no_reply());
+        }
+        let claim =
+            |(place, replies): (&&Place, &[Reply; PLAIN])| self.claim(&place.cache, replies);
+        Ok(places.iter().zip(replies).map(claim).collect())
     }
 
-    async fn confirm(&self, session: &Session, place: &Place, held: &Held) -> Result<Claim, Fault> {
+    /// Reads one entry, in the task of the caller; a value that is still the same is not sent again.
+    pub(super) async fn confirm(
+        &self,
+        session: &Session,
+        place: &Place,
+        held: &Held,
+    ) -> Result<Claim, Fault> {
         let names: Vec<Bytes> = std::iter::once(place.entry.clone())
             .chain(self.stamp_key(&place.cache))
             .collect();
@@ -125,20 +135,21 @@ impl Core {
         session: &Arc<Session>,
         place: &Place,
     ) -> Result<Seen, Fault> {
-        let replies = self.send(session, self.plain(place)).await?;
+        let mut batch = Batch::new(Operation::Get, Effect::Read);
+        self.add_plain(&mut batch, place);
+        let replies = self.send(session, batch).await?;
         let claim = self.claim(&place.cache, &replies)?;
         self.judge(session, &place.cache, claim, Stamps::Asked)
             .await
     }
 
-    fn plain(&self, place: &Place) -> Batch {
-        let mut batch = Batch::new(Operation::Get, Effect::Read);
+    /// Appends what reads one entry: [`PLAIN`] commands.
+    fn add_plain(&self, batch: &mut Batch, place: &Place) {
         match self.stamp_key(&place.cache) {
             Some(stamp) => batch.command("MGET", &[&place.entry, &stamp]),
             None => batch.command("MGET", &[&place.entry]),
         };
         batch.command("PTTL", &[&place.entry]);
-        batch
     }
 
     fn claim(&self, cache: &CacheId, replies: &[Reply]) -> Result<Claim, Fault> {

@@ -4,7 +4,7 @@
 //! rule 2); a call that waits for a session, or for a read, ends within its own deadline; nothing that is not provably
 //! fresh is called FRESH.
 //!
-//! Not here: commands and replies (`read`); what may be served (`near`).
+//! Not here: how single reads leave (`fills`); commands and replies (`read`); what may be served (`near`).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,13 +22,11 @@ use crate::upstream::Session;
 use super::super::store::{Read, other_lineage};
 use super::Core;
 use super::answer::lookup;
-use super::flight::{Flight, Landed, Landing, Pilot, flight};
+use super::fills::Asked;
+use super::flight::{Flight, Landed, Pilot, flight};
 use super::membership::Stamps;
 use super::read::Seen;
 use super::terms::{Aim, LONGEST_JOIN, Terms};
-
-/// Most reads of single entries on their way to the master at once. After a failover everything is asked for again.
-pub(super) const FILLS: usize = 128;
 
 /// What was answered from an old copy is confirmed within that time, not all at once.
 const REFRESHED_WITHIN: Duration = Duration::from_millis(50);
@@ -148,7 +146,12 @@ impl Core {
                         return Ok(lookup(hit));
                     }
                     let stamps = Stamps::of(terms.aim.want.bound, terms.aim.want.token);
-                    self.take_off(place.clone(), fill, pilot, stamps);
+                    self.take_off(Asked {
+                        place: place.clone(),
+                        fill,
+                        pilot,
+                        stamps,
+                    });
                     (flight, false)
                 }
             };
@@ -194,37 +197,13 @@ impl Core {
             let delay = REFRESHED_WITHIN.mul_f64(rand::random());
             self.tasks.spawn("refresh", async move {
                 tokio::time::sleep(delay).await;
-                let landing = core.fill(&place, fill, Stamps::Known).await;
-                pilot.land(landing);
+                core.take_off(Asked {
+                    place,
+                    fill,
+                    pilot,
+                    stamps: Stamps::Known,
+                });
             });
-        }
-    }
-
-    /// Reads in a task of its own, for whoever waits by then.
-    fn take_off(self: &Arc<Self>, place: Place, fill: Fill, pilot: Pilot, stamps: Stamps) {
-        let core = self.clone();
-        self.tasks.spawn("fill", async move {
-            let landing = core.fill(&place, fill, stamps).await;
-            pilot.land(landing);
-        });
-    }
-
-    async fn fill(&self, place: &Place, fill: Fill, stamps: Stamps) -> Landing {
-        let read = async {
-            // The semaphore is never closed.
-            let _turn = self.fills.acquire().await;
-            let session = self.lane.session()?;
-            let sent = clock::now();
-            let held = fill.held.as_ref();
-            let seen = self.read_for(&session, place, held, stamps).await?;
-            Ok((session, sent, seen))
-        };
-        match read.await {
-            Ok((session, sent, seen)) => Ok(self.take_in(fill, seen, &session, sent, clock::now())),
-            Err(fault) => {
-                self.coherence.near.abandon(&fill);
-                Err(fault)
-            }
         }
     }
 

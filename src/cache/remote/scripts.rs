@@ -13,13 +13,20 @@ pub(super) const MOST_READ: usize = 16;
 macro_rules! script {
     // Those that must know whether an entry of a framed cache is alive.
     (judges, $($part:literal),+) => {
-        script!("bytes", "digest", "groups", "frame", $($part),+)
+        script!("tracked", "bytes", "digest", "groups", "stamp", "frame", $($part),+)
     };
     // Those of them that store.
     (stores, $($part:literal),+) => {
+        script!(writes, "untracked", $($part),+)
+    };
+    // Those of them whose caller waits until the stamp changes.
+    (leases, $($part:literal),+) => {
+        script!(writes, "tracked", $($part),+)
+    };
+    (writes, $read:literal, $($part:literal),+) => {
         script!(
-            "room", "bytes", "digest", "groups", "clock", "members", "frame", "expire", "deadline", "leased", "note",
-            $($part),+
+            "room", $read, "bytes", "digest", "groups", "clock", "members", "stamp", "frame", "expire", "deadline",
+            "leased", "note", $($part),+
         )
     };
     ($($part:literal),+) => {
@@ -62,6 +69,7 @@ pub(super) struct Scripts {
     pub(super) read_many: Script,
     pub(super) confirm: Script,
     pub(super) put_framed: Change,
+    pub(super) put_plain: Script,
     pub(super) put_raw: Script,
     pub(super) evict_framed: Change,
     pub(super) touch: Change,
@@ -97,7 +105,19 @@ impl Scripts {
             read_many: script!("bytes", "read_many"),
             confirm: script!("bytes", "digest", "confirm"),
             put_framed: change!(stores, "put_framed"),
-            put_raw: script!("bytes", "digest", "expire", "deadline", "note", "put_raw"),
+            put_plain: script!(
+                "room",
+                "untracked",
+                "bytes",
+                "stamp",
+                "expire",
+                "deadline",
+                "note",
+                "put_plain"
+            ),
+            put_raw: script!(
+                "tracked", "bytes", "digest", "expire", "deadline", "note", "put_raw"
+            ),
             evict_framed: change!(judges, "note", "evict_framed"),
             touch: change!(judges, "deadline", "note", "touch"),
             add_to_groups: change!(stores, "add_to_groups"),
@@ -109,7 +129,7 @@ impl Scripts {
             swept: script!("swept"),
             increment: change!(stores, "increment"),
             list_edit: change!(stores, "list_edit"),
-            lease: script!(stores, "lease"),
+            lease: script!(leases, "lease"),
             release: script!("bytes", "release"),
             set_deadline: change!(judges, "deadline", "note", "set_deadline"),
             mark_deadlines: script!("mark_deadlines"),
@@ -118,12 +138,22 @@ impl Scripts {
             reconcile: change!("bytes", "digest"; "reconcile"),
             clear_again: change!("bytes"; "clear_again"),
             evict_raw: script!("note", "evict_raw"),
-            load_begin: script!("bytes", "digest", "frame", "load_begin"),
+            load_begin: script!("tracked", "bytes", "digest", "stamp", "frame", "load_begin"),
             load_framed: change!(stores, "loading", "load_framed"),
-            load_raw: script!("bytes", "expire", "deadline", "loading", "load_raw"),
+            load_raw: script!(
+                "tracked", "bytes", "expire", "deadline", "loading", "load_raw"
+            ),
             load_remove: change!(judges, "loading", "load_remove"),
             load_renew: script!("loading", "load_renew"),
-            load_finish: script!("bytes", "digest", "frame", "loading", "load_finish"),
+            load_finish: script!(
+                "tracked",
+                "bytes",
+                "digest",
+                "stamp",
+                "frame",
+                "loading",
+                "load_finish"
+            ),
         }
     }
 }

@@ -1,27 +1,25 @@
 //! Writing and touching entries.
 //!
-//! Each item is one command, hence atomic; items of a batch execute in order. A plain SET serves where nothing has
-//! to be looked at first; a script everywhere else. A load of the cache that is running learns of a write in the same
-//! script, and of a plain SET right before it.
+//! Each item is one command, hence atomic; items of a batch execute in order.
+//!
+//! Not here: which command (`put`).
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use crate::clock;
-use crate::config::Encoding;
 use crate::failover::{Patience, Repeat, is_written_again};
 use crate::model::{
     Applied, CacheId, Cause, Condition, Durability, Expiry, Fault, Key, Lookup, PutOutcome, Version,
 };
 use crate::upstream::{Batch, Operation, Reply, Session};
 
-use super::super::frame;
 use super::super::store::{IfAbsent, Items, Put, Write, Written, too_many_groups};
-use super::expiry::{Arguments, arguments};
+use super::expiry::arguments;
 use super::journal::Wrote;
 use super::judged::{Declared, Item, is_too_many};
-use super::{Core, new_stamp, new_version, strange};
+use super::{Core, new_stamp, strange};
 
 /// Asks `put_*.lua` for the existing entry when the condition is false.
 const WITH_EXISTING: Bytes = Bytes::from_static(b"E");
@@ -167,89 +165,6 @@ impl Core {
         })
     }
 
-    /// The version that a put will store.
-    fn version_of(&self, session: &Session, cache: &CacheId, put: &Put) -> Version {
-        match self.encoding(cache) {
-            Encoding::Framed => new_version(session),
-            Encoding::Raw => Version::digest(&frame::raw(&put.value)),
-        }
-    }
-
-    /// A put as an item of a batch: an unconditional one need not know what is there, unless it keeps the expiry.
-    fn item<'a>(&self, cache: &CacheId, put: &'a Put) -> Item<'a> {
-        let asks =
-            put.condition != Condition::None || put.expiry == Expiry::Keep || put.lease.is_some();
-        Item {
-            key: &put.key,
-            judges: asks && self.encoding(cache) == Encoding::Framed,
-            declared: Declared::joining(&put.groups),
-        }
-    }
-
-    /// Appends the command of one put.
-    fn add_put(
-        self: &Arc<Self>,
-        batch: &mut Batch,
-        session: &Session,
-        cache: &CacheId,
-        (put, version): (&Put, &Version),
-        declared: &Declared,
-        existing: Bytes,
-    ) {
-        let policy = self.rules.policy(&cache.name);
-        let expiry = arguments(put.expiry, policy.default_ttl(rand::random()));
-        let entry = self.layout.entry(cache, &put.key);
-        let (condition, expected) = condition(&put.condition);
-        if policy.encoding == Encoding::Framed {
-            let keys = vec![
-                entry,
-                self.layout.stamp(cache),
-                self.layout.pending(cache, &put.key),
-                self.layout.flushes(cache),
-                self.layout.deadline(cache, &put.key),
-                self.layout.deadlines(cache),
-                self.layout.lease(cache, &put.key),
-                self.layout.load_notes(cache),
-            ];
-            let lease = put.lease.as_ref();
-            let arguments = vec![
-                condition,
-                expected,
-                expiry.kind,
-                expiry.ms,
-                new_stamp(),
-                frame::header(&put.value, version),
-                frame::payload(&put.value),
-                existing,
-                put.groups.len().to_string().into(),
-                lease.map_or(Bytes::new(), |lease| lease.as_bytes().clone()),
-                super::history(session),
-            ];
-            let script = &self.scripts.put_framed;
-            declared.change(batch, script, (keys, arguments), (&self.layout, cache));
-            return;
-        }
-        let bytes = frame::raw(&put.value);
-        let notes = self.layout.load_notes(cache);
-        let noted: (&str, &[&[u8]]) = ("RPUSHX", &[&notes, &entry]);
-        match plain_set(&put.condition, &expiry).filter(|_| self.has_no_deadlines(cache)) {
-            Some(true) => batch
-                .command("SET", &[&entry, &bytes, b"PX", &expiry.ms])
-                .after(noted),
-            Some(false) => batch.command("SET", &[&entry, &bytes]).after(noted),
-            None => batch.script(
-                &self.scripts.put_raw,
-                &[
-                    entry,
-                    self.layout.deadline(cache, &put.key),
-                    self.layout.deadlines(cache),
-                    notes,
-                ],
-                &[condition, expected, expiry.kind, expiry.ms, bytes, existing],
-            ),
-        };
-    }
-
     pub(super) async fn change_expiry(
         &self,
         cache: &CacheId,
@@ -305,26 +220,6 @@ pub(super) fn together<T>(written: Written<Items<T>>) -> Result<Written<Items<T>
         return Err(fault.clone());
     }
     Ok(written)
-}
-
-/// Whether a plain SET does where there are no deadlines: with an expiry (`true`) or without one (`false`).
-fn plain_set(condition: &Condition, expiry: &Arguments) -> Option<bool> {
-    match (condition, expiry.kind.as_ref()) {
-        (Condition::None, b"I") => Some(true),
-        (Condition::None, b"N") => Some(false),
-        (Condition::None, b"D") => Some(!expiry.ms.is_empty()),
-        _ => None,
-    }
-}
-
-fn condition(condition: &Condition) -> (Bytes, Bytes) {
-    let (letter, version) = match condition {
-        Condition::None => ("N", Bytes::new()),
-        Condition::Absent => ("A", Bytes::new()),
-        Condition::Present => ("P", Bytes::new()),
-        Condition::Version(version) => ("V", version.as_bytes().clone()),
-    };
-    (Bytes::from_static(letter.as_bytes()), version)
 }
 
 /// Reads the answer of a put: `OK` from SET, a list from a script.

@@ -2,7 +2,7 @@
 -- It counts only under the current mark of its cache, which a clear replaces: the stamp of a framed cache, and of a raw
 -- one what the key of its deadlines holds. Where that key is missing, nobody has set a deadline in that cache.
 local function mark_of(deadlines, stamp)
-  local held = bytes_of('GET', deadlines)
+  local held = bytes_of(READ, deadlines)
   return held and (stamp or string.sub(held, 1, 16))
 end
 

@@ -1,22 +1,5 @@
 -- Included before every script that touches a framed cache. See src/cache/frame.rs for the header.
--- A stamp key holds 16 random bytes and one of: 'c' (clean) or 's' (a clear is being swept: foreign entries,
--- which have no stamp that the clear could have replaced, are absent until they have been removed).
 local MAGIC = '\245vdt'
-
--- The stamp of a cache; a missing or damaged one is made from random bytes, so that loss only ever invalidates.
-local function stamp_of(key, random)
-  local held = redis.call('GET', key)
-  if not held or #held ~= 17 then
-    held = random .. 'c'
-    redis.call('SET', key, held)
-  end
-  return string.sub(held, 1, 16), string.sub(held, 17, 17) ~= 's'
-end
-
--- The header of an entry: what comes before the stamp, the stamp, and its groups.
-local function frame(head, stamp, tail)
-  return string.sub(head, 1, 6) .. struct.pack('>I2', 40 + #tail) .. string.sub(head, 9) .. stamp .. tail
-end
 
 -- The groups in the header of an entry of ours that begins with these 41 bytes, and what else comes before the value.
 local function tail_of(key, head)
