@@ -194,10 +194,7 @@ async fn embedded(
     let cache = Arc::new(cache.allowing(allowance));
     let swept = cache.clone();
     floors.links.spawn("embedded sweep", async move {
-        loop {
-            swept.store().sweep();
-            tokio::time::sleep(crate::cache::SWEEP_INTERVAL).await;
-        }
+        swept.store().keep_swept().await;
     });
     let bounds = session_bounds(config);
     let store = registry.register(|| sessions::Embedded::new(capacity, bounds));

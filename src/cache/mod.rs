@@ -22,7 +22,7 @@ mod scan;
 mod store;
 
 pub use crate::call::Call;
-pub use embedded::{Embedded, Figures, SWEEP_INTERVAL};
+pub use embedded::{Embedded, Figures};
 pub use lease::{Filling, Wish};
 pub use list::{MOST_MEMBERS, encode as encode_list};
 pub use load::{Load, LoadFigures, Loaded, Loading, Loads, Mode, Start};

@@ -31,6 +31,8 @@ pub(super) struct Entry {
     pub(super) groups: Groups,
     /// The snapshot of the load that wrote it, if one did.
     pub(super) loaded: Option<u64>,
+    /// Later ones have higher numbers.
+    pub(super) number: u64,
 }
 
 #[derive(Debug, Clone)]

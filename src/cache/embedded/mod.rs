@@ -4,6 +4,7 @@
 //!
 //! Not here: the rules (`state`). Nothing survives the process, and nothing is shared with another one.
 
+mod cleared;
 mod counter;
 mod deadline;
 mod entries;
@@ -22,6 +23,7 @@ use std::time::{Duration, Instant, SystemTime};
 use bytes::Bytes;
 use metrics::{Counter, Gauge, counter, describe_counter, describe_gauge, gauge};
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 
 use crate::config::CacheRules;
 use crate::invalidation::{Bell, Event, Hub, Listener};
@@ -41,7 +43,7 @@ use state::{Now, State};
 
 /// How often memory of expired entries is looked for. They are absent from the moment they expire; this only
 /// gives their memory back.
-pub const SWEEP_INTERVAL: Duration = Duration::from_secs(30);
+const SWEEP_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Keeps entries in memory.
 #[derive(Debug)]
@@ -52,6 +54,8 @@ pub struct Embedded {
     hub: Arc<Hub>,
     /// Rung when a lease has ended.
     bell: Arc<Bell>,
+    /// Rung when a cache was cleared.
+    cleared: Notify,
     lineage: Lineage,
 }
 
@@ -63,6 +67,7 @@ impl Embedded {
             gauges: Gauges::register(capacity),
             hub,
             bell,
+            cleared: Notify::new(),
             // What is written lives as long as this value does.
             lineage: Lineage::new(0, &format!("{:032x}", rand::random::<u128>())),
         }
@@ -109,11 +114,24 @@ impl Embedded {
         self.state.lock().figures()
     }
 
-    /// Gives the memory of expired entries back, and shows the figures.
-    pub fn sweep(&self) {
+    /// Gives the memory of absent entries back, now and then and after each clear, and shows the figures.
+    pub async fn keep_swept(&self) {
+        loop {
+            self.sweep().await;
+            // Both wake it.
+            let _ = tokio::time::timeout(SWEEP_INTERVAL, self.cleared.notified()).await;
+        }
+    }
+
+    async fn sweep(&self) {
+        let mut at = Some(0);
+        while let Some(from) = at {
+            at = self.state.lock().sweep_step(from, now());
+            tokio::task::yield_now().await;
+        }
         let figures = {
             let mut state = self.state.lock();
-            state.sweep(now());
+            state.forget_old(now());
             state.figures()
         };
         self.gauges.show(figures);
@@ -292,6 +310,7 @@ impl Store for Embedded {
 
     async fn clear(&self, cache: &CacheId, write: Write) -> Result<Written<Option<u64>>, Fault> {
         let answer = self.state.lock().clear(cache, now());
+        self.cleared.notify_one();
         self.hub.record(Event::Cleared(cache.clone()));
         self.written(cache, Vec::new(), answer, write)
     }

@@ -13,7 +13,7 @@ use crate::model::{CacheId, Fault, Groups, Key, Value};
 use super::super::quota::Whose;
 use super::super::{frame, layout};
 use super::entries::Entry;
-use super::state::{Now, State, is_live};
+use super::state::{Now, State};
 
 /// Entries, and their bytes.
 #[derive(Debug, Clone, Copy, Default)]
@@ -70,7 +70,8 @@ impl State {
                 of.tenant == cache.tenant && framed
             }
         };
-        let live = self.entries.iter().filter(|(_, entry)| is_live(entry, now));
+        let live =
+            (self.entries.iter()).filter(|(place, entry)| self.is_live(&place.cache, entry, now));
         let counted = live.filter(|(place, _)| counts(&place.cache));
         counted.fold(Used::default(), |Used(entries, sum), (place, entry)| {
             let bytes = bytes(&place.cache, &place.key, &entry.value, &entry.groups);

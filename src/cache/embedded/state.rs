@@ -5,7 +5,6 @@
 //!
 //! Not here: locking, and the clock (`embedded`).
 
-use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -23,6 +22,7 @@ use crate::model::{
 use super::super::frame;
 use super::super::quota::Allowance;
 use super::super::store::{Edited, IfAbsent, Put, too_many_groups};
+use super::cleared::Cleared;
 use super::deadline::Deadlines;
 use super::entries::{ByWeight, Entries, Entry, Evictions, OVERHEAD, Place, weight};
 use super::lease::Leases;
@@ -62,6 +62,7 @@ pub struct Figures {
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) entries: Entries,
+    pub(super) cleared: Cleared,
     used: BTreeSet<CacheId>,
     pub(super) rules: CacheRules,
     pub(super) allowance: Arc<Allowance>,
@@ -88,6 +89,7 @@ impl State {
                 DefaultHashBuilder::default(),
                 evictions.clone(),
             ),
+            cleared: Cleared::default(),
             used: BTreeSet::new(),
             rules,
             allowance: Arc::default(),
@@ -238,16 +240,21 @@ impl State {
         self.deadlines.clear(cache);
         self.leases.clear(cache);
         self.loads.clear(cache);
-        let removed = Cell::new(0);
-        self.entries.retain(|place, entry| {
-            let stays = place.cache != *cache;
-            removed.set(removed.get() + u64::from(!stays && is_live(entry, now)));
-            stays
-        });
-        match self.rules.policy(&cache.name).encoding {
+        let entries = match self.rules.policy(&cache.name).encoding {
             Encoding::Framed => None,
-            Encoding::Raw => Some(removed.get()),
-        }
+            Encoding::Raw => Some(self.count(cache, now)),
+        };
+        self.forget(cache, now);
+        entries
+    }
+
+    /// Entries of a cache; looks at those of all.
+    pub(super) fn count(&self, cache: &CacheId, now: Now) -> u64 {
+        let ours = self
+            .entries
+            .iter()
+            .filter(|(place, entry)| place.cache == *cache && self.is_live(cache, entry, now));
+        ours.count() as u64
     }
 
     pub(super) fn caches(&self, tenant: &Tenant) -> Vec<CacheId> {
@@ -258,8 +265,8 @@ impl State {
             .collect()
     }
 
-    pub(super) fn sweep(&mut self, now: Now) {
-        self.entries.retain(|_, entry| is_live(entry, now));
+    /// Gives back what waits for what does not come.
+    pub(super) fn forget_old(&mut self, now: Now) {
         self.pending.forget_old(now.clock);
         self.leases.forget_old(now);
     }
@@ -303,8 +310,9 @@ impl State {
             expires,
             groups,
             loaded: None,
+            number: self.cleared.number(),
         };
-        if is_live(&entry, now) && !waiting.flushed {
+        if self.is_live(cache, &entry, now) && !waiting.flushed {
             self.entries.insert(own_place(cache, &put.key), entry);
         } else {
             self.entries.remove(&place(cache, &put.key));
@@ -354,7 +362,7 @@ impl State {
     pub(super) fn live(&mut self, cache: &CacheId, key: &Key, now: Now) -> Option<Entry> {
         self.entries
             .get(&place(cache, key))
-            .filter(|entry| is_live(entry, now))
+            .filter(|entry| self.is_live(cache, entry, now))
             .cloned()
     }
 
@@ -383,10 +391,6 @@ fn owned(value: Value) -> Value {
         Value::Null => Value::Null,
         Value::Data(data) => Value::Data(bytes::Bytes::copy_from_slice(&data)),
     }
-}
-
-pub(super) fn is_live(entry: &Entry, now: Now) -> bool {
-    entry.expires.is_none_or(|at| now.clock < at)
 }
 
 fn hit(entry: &Entry, now: Now) -> Hit {

@@ -1,0 +1,162 @@
+//! What a clear has made absent, and giving its memory back.
+//!
+//! A clear is one step whatever the size of the cache: entries are numbered as they are stored, and those of a cache whose
+//! number is below that of its last clear are absent. They leave in small steps, between which others have their turn.
+//!
+//! Not here: when (`embedded`).
+
+use std::collections::HashMap;
+
+use quick_cache::DefaultHashBuilder;
+
+use crate::model::CacheId;
+
+use super::entries::{Entry, Place};
+use super::state::{Now, State};
+
+/// Entries that one step looks at.
+const STEP: usize = 512;
+
+/// Caches whose last clear is remembered. Beyond, all that is absent is removed at once, and nothing has to be.
+const MOST: usize = 10_000;
+
+/// Numbers for entries, and the last clears.
+#[derive(Debug, Default)]
+pub(super) struct Cleared {
+    last: u64,
+    below: HashMap<CacheId, u64, DefaultHashBuilder>,
+}
+
+impl Cleared {
+    /// For an entry that is stored now.
+    pub(super) fn number(&mut self) -> u64 {
+        self.last += 1;
+        self.last
+    }
+
+    /// Whether no clear came after an entry of that number.
+    fn spares(&self, cache: &CacheId, number: u64) -> bool {
+        self.below.is_empty() || self.below.get(cache).is_none_or(|below| number > *below)
+    }
+}
+
+impl State {
+    pub(super) fn is_live(&self, cache: &CacheId, entry: &Entry, now: Now) -> bool {
+        entry.expires.is_none_or(|at| now.clock < at) && self.cleared.spares(cache, entry.number)
+    }
+
+    /// From now on everything in that cache is absent.
+    pub(super) fn forget(&mut self, cache: &CacheId, now: Now) {
+        if self.cleared.below.len() >= MOST && !self.cleared.below.contains_key(cache) {
+            self.sweep(now);
+            self.cleared.below.clear();
+        }
+        let last = self.cleared.last;
+        self.cleared.below.insert(cache.clone(), last);
+    }
+
+    /// All steps at once.
+    pub(super) fn sweep(&mut self, now: Now) {
+        let mut at = Some(0);
+        while let Some(from) = at {
+            at = self.sweep_step(from, now);
+        }
+        self.forget_old(now);
+    }
+
+    /// Gives the memory of what is absent back, among some entries from that place on; where to go on, if there are more.
+    /// What moves meanwhile may be passed over, until the next time.
+    pub(super) fn sweep_step(&mut self, from: usize, now: Now) -> Option<usize> {
+        let mut seen = 0;
+        let dead: Vec<Place> = self
+            .entries
+            .iter()
+            .skip(from)
+            .take(STEP)
+            .inspect(|_| seen += 1)
+            .filter(|(place, entry)| !self.is_live(&place.cache, entry, now))
+            .map(|(place, _)| place.clone())
+            .collect();
+        for place in &dead {
+            self.entries.remove(place);
+        }
+        (seen == STEP).then_some(from + seen - dead.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Instant, SystemTime};
+
+    use bytes::Bytes;
+
+    use crate::config::CacheRules;
+    use crate::model::{CacheName, Condition, Expiry, Groups, Key, Tenant, Value};
+
+    use super::super::super::store::Put;
+    use super::*;
+
+    fn cache(name: String) -> CacheId {
+        CacheId {
+            tenant: Tenant::primary(),
+            name: CacheName::new(&name).expect("legal"),
+        }
+    }
+
+    fn put(state: &mut State, cache: &CacheId, key: usize, now: Now) {
+        let put = Put {
+            key: Key::new(Bytes::from(key.to_string())).expect("a key"),
+            value: Value::Null,
+            expiry: Expiry::Never,
+            condition: Condition::None,
+            groups: Groups::default(),
+            lease: None,
+        };
+        state.put(cache, put, 0, now).expect("room");
+    }
+
+    fn state() -> (State, Now) {
+        let now = Now {
+            clock: Instant::now(),
+            wall: SystemTime::now(),
+        };
+        (State::new(1 << 30, CacheRules::default()), now)
+    }
+
+    #[test]
+    fn what_was_cleared_leaves_in_steps_and_nothing_else() {
+        let (mut state, now) = state();
+        let (cleared, other) = (cache("cleared".to_owned()), cache("other".to_owned()));
+        for key in 0..3 * STEP {
+            put(&mut state, &cleared, key, now);
+            put(&mut state, &other, key, now);
+        }
+        state.clear(&cleared, now);
+        put(&mut state, &cleared, 0, now);
+        assert_eq!(state.count(&cleared, now), 1);
+        let (mut at, mut steps) = (Some(0), 0);
+        while let Some(from) = at {
+            let before = state.figures().entries;
+            at = state.sweep_step(from, now);
+            assert!(before - state.figures().entries <= STEP as u64);
+            steps += 1;
+        }
+        assert!(steps >= 6, "{steps}");
+        assert_eq!(state.figures().entries, 3 * STEP as u64 + 1);
+        assert_eq!(state.count(&other, now), 3 * STEP as u64);
+        assert_eq!(state.count(&cleared, now), 1);
+    }
+
+    #[test]
+    fn what_is_remembered_of_clears_is_bounded() {
+        let (mut state, now) = state();
+        let first = cache("first".to_owned());
+        put(&mut state, &first, 1, now);
+        state.clear(&first, now);
+        for number in 0..MOST {
+            state.clear(&cache(number.to_string()), now);
+        }
+        assert!(state.cleared.below.len() <= MOST);
+        assert_eq!(state.count(&first, now), 0);
+    }
+}
