@@ -73,7 +73,7 @@ pub(super) fn hit(hit: Hit) -> v1::Hit {
             Value::Null => v1::hit::Content::Null(v1::Null {}),
             Value::Data(data) => v1::hit::Content::Value(data),
         }),
-        version: hit.version.as_bytes().clone(),
+        version: hit.version.into_bytes(),
         remaining_ttl: hit.ttl.map(duration),
         source: source(hit.evidence.source),
         freshness: freshness(hit.evidence.freshness),

@@ -51,6 +51,11 @@ impl Version {
     pub fn as_bytes(&self) -> &Bytes {
         &self.0
     }
+
+    /// The same, handed on.
+    pub fn into_bytes(self) -> Bytes {
+        self.0
+    }
 }
 
 #[cfg(test)]

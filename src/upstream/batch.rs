@@ -152,6 +152,7 @@ pub struct Batch {
     pub(super) operation: Operation,
     pub(super) effect: Effect,
     commands: Vec<Command>,
+    bytes: usize,
     with_offset: bool,
 }
 
@@ -178,6 +179,7 @@ impl Batch {
             operation,
             effect,
             commands: Vec::new(),
+            bytes: 0,
             with_offset: false,
         }
     }
@@ -193,6 +195,7 @@ impl Batch {
         let mut packed = redis::cmd(name);
         for argument in arguments {
             packed.arg(*argument);
+            self.bytes += argument.len();
         }
         self.commands.push(Command {
             packed,
@@ -205,6 +208,7 @@ impl Batch {
     /// Appends a call of a script; every key that it touches is in `keys`.
     pub fn script(&mut self, script: &Script, keys: &[Bytes], arguments: &[Bytes]) -> &mut Self {
         let arguments: Vec<Bytes> = keys.iter().chain(arguments).cloned().collect();
+        self.bytes += arguments.iter().map(Bytes::len).sum::<usize>();
         self.commands.push(Command {
             packed: eval("EVALSHA", script.sha1.as_str(), keys.len(), &arguments),
             before: None,
@@ -229,16 +233,26 @@ impl Batch {
         self
     }
 
-    /// How many values there will be, that about the offset included.
+    /// Whether the replication offset behind it is asked for.
+    pub(super) fn asks_for_offset(&self) -> bool {
+        self.with_offset
+    }
+
+    /// What its keys and arguments hold, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// How many values its commands will have, that about the offset not included.
     pub(super) fn values(&self) -> usize {
         let preceded = self
             .commands
             .iter()
             .filter(|command| command.before.is_some());
-        self.commands.len() + preceded.count() + usize::from(self.with_offset)
+        self.commands.len() + preceded.count()
     }
 
-    /// One reply for each command, and that about the offset, from all values.
+    /// One reply for each command, and that about the offset, from the values of both.
     pub(super) fn replies(&self, values: Vec<Value>) -> Vec<Reply> {
         let mut values = values
             .into_iter()
@@ -269,18 +283,26 @@ impl Batch {
         self.commands.is_empty()
     }
 
-    /// The whole batch. A single script call goes by its hash; where there is more than one command, the first call
-    /// of each script carries its source, since a call that was sent again would have lost its place in the order.
-    pub(super) fn pipeline(&self) -> Pipeline {
-        let mut pipeline = redis::pipe();
-        let mut sent: Vec<&str> = Vec::new();
+    /// Appends the commands to what is sent. A single script call goes by its hash; where there is more than one command,
+    /// the first call of each script carries its source, since a call that was sent again would have lost its place in the
+    /// order. `sources` are those that are on their way already.
+    pub(super) fn add_to(&self, pipeline: &mut Pipeline, sources: &mut Vec<&'static str>) {
+        self.add(pipeline, sources, self.commands.len() > 1);
+    }
+
+    /// The same, with the source also of a single script call.
+    pub(super) fn add_with_source(&self, pipeline: &mut Pipeline, sources: &mut Vec<&'static str>) {
+        self.add(pipeline, sources, true);
+    }
+
+    fn add(&self, pipeline: &mut Pipeline, sources: &mut Vec<&'static str>, whole: bool) {
         for command in &self.commands {
             if let Some(before) = &command.before {
                 pipeline.add_command(before.clone());
             }
             match &command.script {
-                Some(call) if self.commands.len() > 1 && !sent.contains(&call.source) => {
-                    sent.push(call.source);
+                Some(call) if whole && !sources.contains(&call.source) => {
+                    sources.push(call.source);
                     pipeline.add_command(call.with_source());
                 }
                 _ => {
@@ -288,24 +310,11 @@ impl Batch {
                 }
             }
         }
-        self.end(pipeline)
     }
 
-    fn end(&self, mut pipeline: Pipeline) -> Pipeline {
-        if self.with_offset {
-            pipeline.add_command(redis::cmd("ROLE"));
-        }
-        pipeline
-    }
-
-    /// The batch with the source of its script, if it is a single script call.
-    pub(super) fn with_source(&self) -> Option<Pipeline> {
-        let [command] = self.commands.as_slice() else {
-            return None;
-        };
-        let mut pipeline = redis::pipe();
-        pipeline.add_command(command.script.as_ref()?.with_source());
-        Some(self.end(pipeline))
+    /// Whether it is one script call and nothing else, which may be sent again where the node does not know the script.
+    pub(super) fn is_single_script(&self) -> bool {
+        matches!(self.commands.as_slice(), [command] if command.script.is_some())
     }
 }
 
@@ -411,7 +420,7 @@ mod tests {
                 .command("SET", &[b"a", b"1"])
                 .after(("RPUSHX", &[b"n", b"a"]));
             batch.command("GET", &[b"b"]).with_offset();
-            assert_eq!(batch.values(), 4);
+            assert_eq!(batch.values(), 3);
             let mut replies = batch.replies(vec![first, second, Value::Int(7), Value::Int(8)]);
             assert_eq!(replies[1..], [Reply::Int(7), Reply::Int(8)]);
             replies.remove(0)

@@ -19,6 +19,7 @@ mod metrics;
 mod session;
 mod succession;
 mod survey;
+mod together;
 mod tracker;
 mod traffic;
 

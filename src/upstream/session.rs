@@ -5,15 +5,15 @@
 //! never comes back: the link broke, the heartbeat stayed unanswered, the node turned out to be a replica, its pushes
 //! stopped, or failover retired it. Ending tells the tracker first and then wakes whoever waits for it.
 //!
-//! Not here: what pushes and heartbeats mean (`tracker`); reconnecting (`failover`); the steps of opening (`greeting`).
+//! Not here: how batches leave (`together`); what pushes and heartbeats mean (`tracker`); reconnecting (`failover`); the steps of opening (`greeting`).
 
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use redis::aio::{ConnectionLike, MultiplexedConnection};
-use redis::{AsyncConnectionConfig, Value};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
+use redis::AsyncConnectionConfig;
+use redis::aio::MultiplexedConnection;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -23,14 +23,15 @@ use crate::drain::Tasks;
 use crate::model::{Cause, Fault, History, HistoryId, Lineage, Master, Place, Token};
 
 use super::alarm::Alarm;
-use super::batch::{Batch, Effect, Reply};
+use super::batch::{Batch, Reply};
 use super::ending::{Ending, on_push};
-use super::error::{classify, is_missing_script};
+use super::error::classify;
 use super::greeting::{self, Past};
 use super::heartbeat;
 use super::introduction::{credentials, diagnose, handshake_fault};
 use super::metrics::Metrics;
 use super::succession::{answers_still, unanswered};
+use super::together::{Answer, Outbox};
 use super::tracker::Tracker;
 use super::traffic::{Listening, Received};
 
@@ -68,7 +69,7 @@ pub struct SessionSettings {
 pub struct Session {
     pub(super) master: Master,
     pub(super) generation: u64,
-    connection: MultiplexedConnection,
+    pub(super) connection: MultiplexedConnection,
     pub(super) access: Arc<Access>,
     /// Who took over, where nothing but the secrets changed.
     pub(super) successor: OnceLock<Arc<Self>>,
@@ -76,7 +77,8 @@ pub struct Session {
     history: History,
     pub(super) ending: Arc<Ending>,
     slots: Arc<Semaphore>,
-    tasks: Tasks,
+    pub(super) outbox: Outbox,
+    pub(super) tasks: Tasks,
     metrics: Arc<Metrics>,
     pub(super) interval: Duration,
     pub(super) received: Received,
@@ -142,9 +144,8 @@ impl Session {
             Ok(opened) => opened,
             Err(error) => {
                 let fault = handshake_fault(&master.endpoint, &error);
-                return Err(
-                    diagnose(fault, &master.endpoint, &access, redis.connect_timeout).await,
-                );
+                let within = redis.connect_timeout;
+                return Err(diagnose(fault, &master.endpoint, &access, within).await);
             }
         };
         let driver = {
@@ -170,6 +171,7 @@ impl Session {
             successor: OnceLock::new(),
             ending,
             slots: Arc::new(Semaphore::new(settings.slots)),
+            outbox: Outbox::default(),
             tasks: settings.tasks.clone(),
             metrics: settings.metrics.clone(),
             interval: heartbeat::interval(settings.bound),
@@ -248,44 +250,16 @@ impl Session {
         }
     }
 
-    /// Sends a batch in one write and returns a reply for each of its commands, in order.
-    ///
-    /// In a task of its own, with a slot of its own: a command that was sent is executed and answered also when its
-    /// caller is gone, so the work on its way is bounded by slots and not by callers.
-    ///
-    /// # Errors
-    /// The link failed: for a write it is unknown whether it was applied.
-    pub async fn execute(self: &Arc<Self>, batch: Batch) -> Result<Vec<Reply>, Fault> {
-        let (answer, answered) = oneshot::channel();
-        let effect = batch.effect;
-        let slot = self.slot()?;
-        let session = self.clone();
-        self.tasks.spawn("redis batch", async move {
-            let _slot = slot;
-            // A caller that is gone does not read it.
-            let _ = answer.send(session.run(&batch).await);
-        });
-        answered.await.unwrap_or_else(|_| {
-            Err(match effect {
-                Effect::Read => Fault::not_applied(Cause::ShuttingDown, "this vedetta is stopping"),
-                Effect::Write => Fault::unknown(
-                    Cause::ShuttingDown,
-                    "this vedetta is stopping with the write in flight",
-                ),
-            })
-        })
-    }
-
     /// As [`Self::execute`], in the task of the caller, which sees to it that the answer is waited for.
     ///
     /// # Errors
     /// As [`Self::execute`].
-    pub async fn execute_here(&self, batch: &Batch) -> Result<Vec<Reply>, Fault> {
+    pub async fn execute_here(&self, batch: &Batch) -> Answer {
         let _slot = self.slot()?;
         self.run(batch).await
     }
 
-    fn slot(&self) -> Result<OwnedSemaphorePermit, Fault> {
+    pub(super) fn slot(&self) -> Result<OwnedSemaphorePermit, Fault> {
         self.slots.clone().try_acquire_owned().map_err(|_| {
             Fault::not_applied(
                 Cause::Overloaded,
@@ -294,51 +268,68 @@ impl Session {
         })
     }
 
-    pub(super) async fn run(&self, batch: &Batch) -> Result<Vec<Reply>, Fault> {
-        match self.handed_to()? {
-            None => self.perform(batch).await,
-            Some(next) => next.perform(batch).await,
+    pub(super) async fn run(&self, batch: &Batch) -> Answer {
+        let answer = self.run_all(&[batch]).await.pop();
+        answer.unwrap_or_else(|| {
+            Err(Fault::unknown(
+                Cause::Internal,
+                "a batch was sent and has no answer",
+            ))
+        })
+    }
+
+    /// Sends batches in one write; each has its own answer.
+    pub(super) async fn run_all(&self, batches: &[&Batch]) -> Vec<Answer> {
+        match self.handed_to() {
+            Ok(None) => self.perform(batches).await,
+            Ok(Some(next)) => next.perform(batches).await,
+            Err(fault) => batches.iter().map(|_| Err(fault.clone())).collect(),
         }
     }
 
-    async fn perform(&self, batch: &Batch) -> Result<Vec<Reply>, Fault> {
+    async fn perform(&self, batches: &[&Batch]) -> Vec<Answer> {
         let began = Instant::now();
-        let result = tokio::select! {
+        let sent = tokio::select! {
             biased;
-            result = self.send(batch) => result,
-            fault = self.given_up() => return Err(unanswered(fault, batch.effect)),
-        };
-        self.metrics
-            .answered(batch.operation, began.elapsed().as_secs_f64());
-        let replies = result.map_err(|error| {
-            let fault = classify(&error, batch.effect);
-            self.observe(&fault);
-            // The driver fails the first call in flight before it says that the link is gone.
-            if error.is_connection_dropped() {
-                self.end(Cause::RedisUnreachable, fault.detail.clone());
+            sent = self.send(batches) => sent,
+            fault = self.given_up() => {
+                let lost = |batch: &&Batch| Err(unanswered(fault.clone(), batch.effect));
+                return batches.iter().map(lost).collect();
             }
-            fault
-        })?;
-        let replies = batch.replies(replies);
+        };
+        let took = began.elapsed().as_secs_f64();
+        for batch in batches {
+            self.metrics.answered(batch.operation, took);
+        }
+        match sent {
+            Ok(answers) => {
+                let answers = batches.iter().zip(answers);
+                answers
+                    .map(|(batch, values)| Ok(self.observed(batch.replies(values))))
+                    .collect()
+            }
+            Err(error) => {
+                let failed = |batch: &&Batch| {
+                    let fault = classify(&error, batch.effect);
+                    self.observe(&fault);
+                    // The driver fails the first call in flight before it says that the link is gone.
+                    if error.is_connection_dropped() {
+                        self.end(Cause::RedisUnreachable, fault.detail.clone());
+                    }
+                    Err(fault)
+                };
+                batches.iter().map(failed).collect()
+            }
+        }
+    }
+
+    fn observed(&self, replies: Vec<Reply>) -> Vec<Reply> {
         for reply in &replies {
             if let Reply::Failed(fault) = reply {
                 self.observe(fault);
             }
         }
-        Ok(replies)
-    }
-
-    /// Sends the batch, and a single script call that the node does not know once more with its source.
-    async fn send(&self, batch: &Batch) -> redis::RedisResult<Vec<Value>> {
-        let (pipeline, count) = (batch.pipeline(), batch.values());
-        let mut connection = self.connection.clone();
-        let result = connection.req_packed_commands(&pipeline, 0, count).await;
-        if let (Some(again), Ok(values)) = (batch.with_source(), &result)
-            && values.first().is_some_and(is_missing_script)
-        {
-            return connection.req_packed_commands(&again, 0, count).await;
-        }
-        result
+        replies
     }
 
     /// The point of this history behind a write, from the answer to the ROLE that was sent with it.

@@ -120,6 +120,23 @@ fn two_pods_pipe_thousands_of_operations_and_each_is_answered_once() {
     }
 }
 
+/// To hand a read to the link costs several times as much as the read.
+#[test]
+fn what_is_missed_at_one_time_is_read_together() {
+    const MISSES: u64 = 800;
+    let redis = Redis::start(&RedisOptions::default());
+    let vedetta = pod(&redis);
+    let pipe = Pipe::open(vedetta.api(), CACHE);
+    let calls = (0..MISSES).map(|id| (id, pipe.get(&key(0, id)))).collect();
+    let rest = pipe.finish(calls);
+    assert_eq!(rest.end, Ok(()));
+    for id in 0..MISSES {
+        check_kind(3, rest.only(id));
+    }
+    let batches = vedetta.count(r#"vedetta_redis_command_duration_seconds_count{command="get"}"#);
+    assert!((1..MISSES / 4).contains(&batches), "{batches}");
+}
+
 /// Calls wait for the new master, and so do those in a pipeline; the stream stays.
 #[test]
 fn through_a_failover_every_request_is_answered_and_its_error_is_true() {

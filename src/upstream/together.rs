@@ -1,0 +1,237 @@
+//! Batches of several callers in one write.
+//!
+//! To hand a batch to the driver, in another thread, and to be woken by its answer costs more than what most batches do.
+//! So a write that is handed over waits for the task that sends it, and by the time that runs, all writes of the same turn
+//! of the runtime are there and leave together.
+//!
+//! Invariants: every batch has an answer of its own, with the fault that its effect makes of an error of the link; the point
+//! of history is asked for once, behind all of them; a batch that reads leaves alone, because others would wait for what may
+//! be a large answer; while anything waits, a task is on its way to take it.
+//!
+//! Not here: the link (`session`).
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use redis::aio::ConnectionLike;
+use redis::{Pipeline, RedisResult, Value};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use crate::model::{Cause, Fault};
+
+use super::batch::{Batch, Effect, Reply};
+use super::error::is_missing_script;
+use super::session::Session;
+
+/// Batches that leave together.
+const TOGETHER: usize = 32;
+
+/// What they hold, in bytes; one that is larger leaves alone.
+const TOGETHER_BYTES: usize = 64 * 1024;
+
+pub(super) type Answer = Result<Vec<Reply>, Fault>;
+
+/// A batch that nobody has sent yet.
+#[derive(Debug)]
+struct Waiting {
+    batch: Batch,
+    answer: oneshot::Sender<Answer>,
+    /// Kept until it is answered.
+    _slot: OwnedSemaphorePermit,
+}
+
+/// What waits to be sent.
+#[derive(Debug, Default)]
+pub(super) struct Outbox(Mutex<VecDeque<Waiting>>);
+
+impl Outbox {
+    /// Whether nothing was there before.
+    fn put(&self, waiting: Waiting) -> bool {
+        let mut queue = self.0.lock();
+        queue.push_back(waiting);
+        queue.len() == 1
+    }
+
+    /// What leaves together next, and whether something is left.
+    fn take(&self) -> (Vec<Waiting>, bool) {
+        let mut queue = self.0.lock();
+        let (mut taken, mut bytes) = (Vec::new(), 0);
+        while let Some(next) = queue.front() {
+            bytes += next.batch.bytes();
+            let fits = taken.len() < TOGETHER && bytes <= TOGETHER_BYTES;
+            let joins = |first: &Waiting| fits && writes(&first.batch) && writes(&next.batch);
+            if !taken.first().is_none_or(joins) {
+                break;
+            }
+            taken.extend(queue.pop_front());
+        }
+        (taken, !queue.is_empty())
+    }
+}
+
+fn writes(batch: &Batch) -> bool {
+    batch.effect == Effect::Write
+}
+
+/// A task that takes what waits; where it is stopped before, nobody else does.
+struct Turn(Arc<Session>);
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let Self(session) = self;
+        if session.tasks.stopping().is_cancelled() {
+            drop(std::mem::take(&mut *session.outbox.0.lock()));
+        }
+    }
+}
+
+impl Session {
+    /// Sends a batch and returns a reply for each of its commands, in order.
+    ///
+    /// In a task of its own, with a slot of its own: a command that was sent is executed and answered also when its
+    /// caller is gone, so the work on its way is bounded by slots and not by callers.
+    ///
+    /// # Errors
+    /// The link failed: for a write it is unknown whether it was applied.
+    pub async fn execute(self: &Arc<Self>, batch: Batch) -> Answer {
+        let (answer, answered) = oneshot::channel();
+        let effect = batch.effect;
+        let slot = self.slot()?;
+        let alone = self.outbox.put(Waiting {
+            batch,
+            answer,
+            _slot: slot,
+        });
+        if alone {
+            self.take_turn();
+        }
+        answered.await.unwrap_or_else(|_| {
+            Err(match effect {
+                Effect::Read => Fault::not_applied(Cause::ShuttingDown, "this vedetta is stopping"),
+                Effect::Write => Fault::unknown(
+                    Cause::ShuttingDown,
+                    "this vedetta is stopping with the write in flight",
+                ),
+            })
+        })
+    }
+
+    fn take_turn(self: &Arc<Self>) {
+        let turn = Turn(self.clone());
+        self.tasks.spawn("redis batch", async move {
+            let Turn(session) = &turn;
+            let (taken, more) = session.outbox.take();
+            if more {
+                session.take_turn();
+            }
+            let batches: Vec<&Batch> = taken.iter().map(|waiting| &waiting.batch).collect();
+            let answers = session.run_all(&batches).await;
+            for (waiting, answer) in taken.into_iter().zip(answers) {
+                // A caller that is gone does not read it.
+                let _ = waiting.answer.send(answer);
+            }
+        });
+    }
+
+    /// Sends batches in one write; those whose script the node does not know once more with its source.
+    pub(super) async fn send(&self, batches: &[&Batch]) -> RedisResult<Vec<Vec<Value>>> {
+        let mut answers = self.send_as(batches, Batch::add_to).await?;
+        let again: Vec<usize> = (0..batches.len())
+            .filter(|at| batches[*at].is_single_script())
+            .filter(|at| answers[*at].first().is_some_and(is_missing_script))
+            .collect();
+        if !again.is_empty() {
+            let unknown: Vec<&Batch> = again.iter().map(|at| batches[*at]).collect();
+            let sent = self.send_as(&unknown, Batch::add_with_source).await?;
+            for (at, answer) in again.into_iter().zip(sent) {
+                answers[at] = answer;
+            }
+        }
+        Ok(answers)
+    }
+
+    /// The values of each batch, and behind those of one that asks for it, that of ROLE.
+    async fn send_as(
+        &self,
+        batches: &[&Batch],
+        add: impl Fn(&Batch, &mut Pipeline, &mut Vec<&'static str>),
+    ) -> RedisResult<Vec<Vec<Value>>> {
+        let (mut pipeline, mut sources) = (redis::pipe(), Vec::new());
+        for batch in batches {
+            add(batch, &mut pipeline, &mut sources);
+        }
+        let asks = batches.iter().any(|batch| batch.asks_for_offset());
+        if asks {
+            pipeline.add_command(redis::cmd("ROLE"));
+        }
+        let count = batches.iter().map(|batch| batch.values()).sum::<usize>() + usize::from(asks);
+        let mut connection = self.connection.clone();
+        let mut values = connection
+            .req_packed_commands(&pipeline, 0, count)
+            .await?
+            .into_iter();
+        let parts: Vec<Vec<Value>> = batches
+            .iter()
+            .map(|batch| values.by_ref().take(batch.values()).collect())
+            .collect();
+        let role = values.next();
+        let with_role = |(batch, mut part): (&&Batch, Vec<Value>)| {
+            part.extend(role.clone().filter(|_| batch.asks_for_offset()));
+            part
+        };
+        Ok(batches.iter().zip(parts).map(with_role).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::Semaphore;
+
+    use super::super::batch::Operation;
+    use super::*;
+
+    fn waiting(effect: Effect, bytes: usize) -> Waiting {
+        let mut batch = Batch::new(Operation::Put, effect);
+        batch.command("SET", &[&vec![b'x'; bytes]]);
+        let slots = Arc::new(Semaphore::new(1));
+        Waiting {
+            batch,
+            answer: oneshot::channel().0,
+            _slot: slots.try_acquire_owned().expect("a slot"),
+        }
+    }
+
+    /// How many leave together each time.
+    fn departures(waiting: impl IntoIterator<Item = Waiting>) -> Vec<usize> {
+        let outbox = Outbox::default();
+        let first = |(at, waiting)| assert_eq!(outbox.put(waiting), at == 0);
+        waiting.into_iter().enumerate().for_each(first);
+        let mut departures = Vec::new();
+        loop {
+            let (taken, more) = outbox.take();
+            departures.push(taken.len());
+            if !more {
+                return departures;
+            }
+        }
+    }
+
+    #[test]
+    fn writes_leave_together_as_far_as_they_are_few_and_small() {
+        let write = |bytes| waiting(Effect::Write, bytes);
+        let many = (0..TOGETHER + 3).map(|_| write(10));
+        assert_eq!(departures(many), [TOGETHER, 3]);
+        let half = TOGETHER_BYTES / 2;
+        let large = [half, half, 1, 2 * half + 1, 1, 1].map(write);
+        assert_eq!(departures(large), [2, 1, 1, 2]);
+    }
+
+    #[test]
+    fn nobody_waits_for_the_answer_of_a_read() {
+        use Effect::{Read, Write};
+        let order = [Write, Write, Read, Read, Write, Write];
+        let order = order.map(|effect| waiting(effect, 1));
+        assert_eq!(departures(order), [2, 1, 1, 2]);
+    }
+}
