@@ -6,13 +6,12 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use serde_json::{Value, json};
-
-/// A count may be so much of the recorded one larger or smaller. Ten runs are within 0.3 %, with every seed.
-const TOLERANCE: f64 = 0.03;
+/// A count may differ from the recorded one by that part of it. Ten runs, each with seeds of its own, are within 0.4 %; two
+/// more counts of an `Arc` are 2.8 %.
+const TOLERANCE: f64 = 0.02;
 
 /// How to record.
-const ACCEPT: &str = "cargo run --profile guard --features guard --bin guard -- check --accept";
+const ACCEPT: &str = "cargo run --profile guard -p guard -- --accept";
 
 /// What made the program that was counted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,32 +35,38 @@ pub(crate) struct Verdict {
 }
 
 impl Counts {
+    /// A line for each count, behind two about its origin.
     pub(crate) fn to_text(&self) -> String {
-        let counts = json!({
-            "compiler": self.origin.compiler,
-            "target": self.origin.target,
-            "instructions": self.instructions,
-        });
-        format!("{counts:#}\n")
+        let Origin { compiler, target } = &self.origin;
+        let mut text = format!("compiler {compiler}\ntarget {target}\n");
+        for (name, count) in &self.instructions {
+            // Writing to a string does not fail.
+            let _ = writeln!(text, "{name} {count:.1}");
+        }
+        text
     }
 
     /// # Errors
     /// It is not what [`Self::to_text`] makes.
     pub(crate) fn from_text(text: &str) -> Result<Self, String> {
-        let damaged = || format!("counts.json is damaged; record it again: {ACCEPT}");
-        let counts: Value = serde_json::from_str(text).map_err(|_| damaged())?;
-        let word = |name: &str| Some(counts.get(name)?.as_str()?.to_owned());
-        let each = counts.get("instructions").and_then(Value::as_object);
-        let each = each.ok_or_else(damaged)?.iter();
+        let damaged = || format!("counts.txt is damaged; record it again: {ACCEPT}");
+        let mut lines = text.lines().map(|line| line.split_once(' '));
+        let mut line = || lines.next().flatten();
+        let (Some(("compiler", compiler)), Some(("target", target))) = (line(), line()) else {
+            return Err(damaged());
+        };
+        let origin = Origin {
+            compiler: compiler.to_owned(),
+            target: target.to_owned(),
+        };
+        let each = |line: Option<(&str, &str)>| {
+            let (name, count) = line?;
+            Some((name.to_owned(), count.parse().ok()?))
+        };
+        let instructions: Option<_> = lines.map(each).collect();
         Ok(Self {
-            origin: Origin {
-                compiler: word("compiler").ok_or_else(damaged)?,
-                target: word("target").ok_or_else(damaged)?,
-            },
-            instructions: each
-                .map(|(name, count)| Some((name.clone(), count.as_f64()?)))
-                .collect::<Option<_>>()
-                .ok_or_else(damaged)?,
+            origin,
+            instructions: instructions.ok_or_else(damaged)?,
         })
     }
 }
@@ -126,8 +131,8 @@ fn explain(beyond: &[(&str, Option<f64>)]) -> String {
             ),
         };
     }
-    told + "Where a change is not meant, see what the path does now, and on the commit before: callgrind_annotate \
-            target/guard/NAME.callgrind\nWhere it is meant, record the counts, and say in the commit why: "
+    told + "Where a change is not meant, see what the path does now, and did on the commit before: \
+            callgrind_annotate target/guard/NAME.callgrind\nWhere it is meant, record the counts, and say in the commit why: "
         + ACCEPT
 }
 
@@ -152,17 +157,17 @@ mod tests {
     fn what_is_written_is_read() {
         let counts = counts("r", &[("a", 1.5), ("b", 2000.0)]);
         assert_eq!(Counts::from_text(&counts.to_text()), Ok(counts));
-        assert!(Counts::from_text("{}").is_err());
+        assert!(Counts::from_text("compiler r\\na 1").is_err());
     }
 
     #[test]
     fn only_what_is_beyond_the_tolerance_fails_and_is_named() {
         let recorded = counts("r", &[("a", 1000.0), ("b", 1000.0)]);
         let outcome = |a, b| judge(&counts("r", &[("a", a), ("b", b)]), &recorded).outcome;
-        assert!(outcome(1029.0, 971.0).is_ok());
-        let more = outcome(1031.0, 1000.0).expect_err("more");
+        assert!(outcome(1019.0, 981.0).is_ok());
+        let more = outcome(1021.0, 1000.0).expect_err("more");
         assert!(
-            more.starts_with("a costs 3.1 % more") && !more.contains("b costs"),
+            more.starts_with("a costs 2.1 % more") && !more.contains("b costs"),
             "{more}"
         );
         assert!(more.contains("--accept"), "{more}");

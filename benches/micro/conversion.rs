@@ -14,7 +14,8 @@ use vedetta::model::{Address, Consistency};
 use vedetta::proto::v1;
 use vedetta::proto::v1::cache_server::Cache as _;
 
-use crate::stand::{Server, Service, addresses, at_once, frame, get_request, value};
+use crate::copies::{addresses, value};
+use crate::stand::{Server, Service, at_once, frame, get_request};
 use crate::{SIZES, stand, turns};
 
 pub(crate) fn get(criterion: &mut Criterion) {

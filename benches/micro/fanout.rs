@@ -10,7 +10,8 @@ use tokio::sync::mpsc;
 use vedetta::invalidation::{Delivery, Event, Scope, Subscription};
 use vedetta::model::{Address, Tenant};
 
-use crate::stand::{addresses, at_once, hub};
+use crate::copies::addresses;
+use crate::stand::{at_once, hub};
 use crate::turns;
 
 const SUBSCRIBERS: [usize; 3] = [1, 16, 256];

@@ -8,9 +8,10 @@
 //! (`benches/guard`).
 
 mod conversion;
+#[path = "../guard/copies.rs"]
+mod copies;
+mod copying;
 mod fanout;
-mod near;
-#[path = "../stand/mod.rs"]
 mod stand;
 mod store;
 mod topology;
@@ -18,6 +19,8 @@ mod topology;
 use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
+// For `copies`.
+use vedetta::{model, near};
 
 /// For each figure; there are some sixty.
 const WARM: Duration = Duration::from_millis(200);
@@ -33,7 +36,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Places in turn, for ever.
 fn turns() -> impl FnMut() -> usize {
-    let mut turn = (0..stand::ENTRIES).cycle();
+    let mut turn = (0..copies::ENTRIES).cycle();
     move || turn.next().unwrap_or_default()
 }
 
@@ -43,7 +46,7 @@ criterion_group! {
         .warm_up_time(WARM)
         .measurement_time(MEASURED)
         .sample_size(SAMPLES);
-    targets = store::get_and_put, near::hit, near::fill, near::invalidate, conversion::get, conversion::put,
+    targets = store::get_and_put, copying::hit, copying::fill, copying::invalidate, conversion::get, conversion::put,
         fanout::record, topology::step
 }
 criterion_main!(benches);

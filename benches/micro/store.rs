@@ -10,7 +10,8 @@ use parking_lot::Mutex;
 use vedetta::cache::Call;
 use vedetta::model::Consistency;
 
-use crate::stand::{Service, addresses, at_once, put, value};
+use crate::copies::{addresses, value};
+use crate::stand::{Service, at_once, put};
 use crate::{SIZES, turns};
 
 pub(crate) fn get_and_put(criterion: &mut Criterion) {

@@ -1,7 +1,6 @@
-//! What is measured in one process, set up once: keys and values, a near cache under a lease, and the service over an
-//! embedded store, composed as `vedetta::app` does. `benches/micro` and `benches/guard` share it.
+//! What is measured, set up: the service over an embedded store, composed as `vedetta::app` does, and a hub.
 //!
-//! Not here: measuring.
+//! Not here: measuring; keys, values and a near cache (`benches/guard/copies.rs`).
 
 mod call;
 
@@ -11,72 +10,18 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 use vedetta::cache::{Cache, CacheBounds, Call, Embedded, Loads, Put};
-use vedetta::clock;
 use vedetta::config::{CacheRules, Limits, Sources};
 use vedetta::grpc::{CacheService, Inflight, Metrics};
 use vedetta::invalidation::{self, Hub, HubLimits};
-use vedetta::model::{
-    Address, CacheId, CacheName, Condition, Expiry, Groups, Key, Lineage, Moment, Tenant, Value,
-    Version,
-};
-use vedetta::near::{Begin, Capacity, Found, Majority, Near, ReadBack};
+use vedetta::model::{Address, Condition, Expiry, Groups, Key, Value};
 use vedetta::proto::v1;
 use vedetta::telemetry::Registry;
 
+use crate::copies::CACHE;
 pub(crate) use call::{Server, at_once, frame};
 
-/// How many entries there are: more than a processor's cache holds of 1 KiB each.
-pub(crate) const ENTRIES: usize = 10_000;
+/// Enough for all entries.
 const CAPACITY: u64 = 1 << 30;
-const CACHE: &str = "bench";
-
-/// The address of every entry, with keys of 32 bytes.
-pub(crate) fn addresses() -> Vec<Address> {
-    (0..ENTRIES)
-        .map(|number| Address {
-            cache: CacheId {
-                tenant: Tenant::primary(),
-                name: CacheName::new(CACHE).expect("a legal name"),
-            },
-            key: Key::new(Bytes::from(format!("key-{number:028}"))).expect("a key"),
-        })
-        .collect()
-}
-
-/// What each of them holds.
-pub(crate) fn value(size: usize) -> Bytes {
-    Bytes::from(vec![0x5A; size])
-}
-
-/// A near cache without entries, under a lease.
-pub(crate) fn near() -> Near<()> {
-    let near = Near::new(Capacity(CAPACITY));
-    near.publish(1, Lineage::new(1, CACHE), Majority::Alone, Moment::START);
-    near
-}
-
-/// What a read of the master found.
-pub(crate) fn read_back(value: &Bytes) -> ReadBack {
-    let now = clock::now();
-    ReadBack {
-        found: Found::Present(Value::Data(value.clone()), Version::unique(1, 1, 1)),
-        mark: None,
-        members: Some(Vec::new()),
-        ttl: None,
-        sent: now,
-        received: now,
-        generation: 1,
-    }
-}
-
-/// Reads an entry into the near cache.
-pub(crate) fn fill(near: &Near<()>, address: &Address, read: &ReadBack) -> bool {
-    let key = address.key.as_bytes();
-    match near.begin((key, &address.cache, None), None, read.sent, ()) {
-        Begin::Lead(fill) => near.complete(fill, read),
-        Begin::Join(()) => false,
-    }
-}
 
 /// A write without any terms.
 pub(crate) fn put(key: &Key, value: &Bytes) -> Put {

@@ -13,8 +13,8 @@ use vedetta::clock;
 use vedetta::model::Address;
 use vedetta::near::{Near, Want};
 
-use crate::stand::{addresses, near, read_back, value};
-use crate::{SIZES, stand, turns};
+use crate::copies::{self, addresses, read_back, value};
+use crate::{SIZES, turns};
 
 /// Entries that are made ready at a time for what takes them away; fewer than there are, so that none is taken twice.
 const READY: BatchSize = BatchSize::NumIterations(1_000);
@@ -22,10 +22,7 @@ const READY: BatchSize = BatchSize::NumIterations(1_000);
 type Floor = Mutex<HashMap<Bytes, Bytes>>;
 
 fn filled(addresses: &[Address], value: &Bytes) -> (Near<()>, Floor) {
-    let (near, read) = (near(), read_back(value));
-    for address in addresses {
-        assert!(stand::fill(&near, address, &read), "nothing overtakes it");
-    }
+    let near = copies::near(addresses, &read_back(value, clock::now()));
     let floor = addresses.iter().map(|at| (own(at), value.clone()));
     (near, Mutex::new(floor.collect()))
 }
@@ -66,7 +63,7 @@ pub(crate) fn fill(criterion: &mut Criterion) {
     for size in SIZES {
         let value = value(size);
         let (near, floor) = filled(&addresses, &value);
-        let read = read_back(&value);
+        let read = read_back(&value, clock::now());
         let mut turn = turns();
         group.bench_function(BenchmarkId::new("floor", size), |bencher| {
             let absent = || {
@@ -86,7 +83,7 @@ pub(crate) fn fill(criterion: &mut Criterion) {
                 near.invalidate(address.key.as_bytes());
                 address
             };
-            let fill = |address: &Address| black_box(stand::fill(&near, address, &read));
+            let fill = |address: &Address| black_box(copies::fill(&near, address, &read));
             bencher.iter_batched(absent, fill, READY);
         });
     }
@@ -96,7 +93,7 @@ pub(crate) fn fill(criterion: &mut Criterion) {
 pub(crate) fn invalidate(criterion: &mut Criterion) {
     let (addresses, value) = (addresses(), value(SIZES[1]));
     let (near, floor) = filled(&addresses, &value);
-    let read = read_back(&value);
+    let read = read_back(&value, clock::now());
     let mut turn = turns();
     let mut group = criterion.benchmark_group("near_invalidate");
     group.throughput(Throughput::Elements(1));
@@ -112,7 +109,7 @@ pub(crate) fn invalidate(criterion: &mut Criterion) {
     group.bench_function("near", |bencher| {
         let held = || {
             let address = &addresses[turn()];
-            stand::fill(&near, address, &read);
+            copies::fill(&near, address, &read);
             address
         };
         let invalidate = |address: &Address| black_box(near.invalidate(address.key.as_bytes()));
