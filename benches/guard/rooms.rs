@@ -6,5 +6,6 @@
 #[path = "../../src/model/mod.rs"]
 pub mod model;
 #[expect(unused_imports, reason = "what only other rooms use")]
+#[cfg_attr(test, expect(dead_code, reason = "what only their tests use"))]
 #[path = "../../src/near/mod.rs"]
 pub mod near;
