@@ -1,13 +1,15 @@
 //! vedetta against its neighbours: one command that starts them all, measures them in turn and judges.
 //!
-//! `cargo bench --bench versus -- --quick` (3 minutes) or `--full` (20). `docs/benchmarks` says what the figures mean.
+//! `cargo bench --bench versus -- --quick` (3 minutes) or `--full` (20); with neither, as `cargo bench` calls it, it says
+//! so and does nothing. `docs/benchmarks` says what the figures mean.
 //!
 //! Invariants: servers run on one processor and the load program, which is this process, on another; rounds go over all
 //! servers, so that whatever slows the machine slows them all; a figure that cannot be had is told and never left out.
 //!
-//! Not here: what costs how much inside of vedetta (`benches/cache.rs`).
+//! Not here: what costs how much inside of vedetta (`benches/micro`).
 
 mod control;
+mod door;
 mod fill;
 mod load;
 mod measure;
@@ -40,6 +42,13 @@ use table::Line;
 use tails::tails;
 use verdict::Results;
 
+/// What is said to who has not chosen.
+const USAGE: &str =
+    "versus: measures nothing unless it is told how long it may take, and replaces \
+    docs/benchmarks/versus.json then:
+  cargo bench --bench versus -- --quick     about three minutes
+  cargo bench --bench versus -- --full      about twenty";
+
 /// Of the answers, at most that part may come from elsewhere than the server is measured for.
 const STRAYS: f64 = 0.02;
 /// How often a slice is measured until that holds.
@@ -50,7 +59,7 @@ const ATTEMPTS: usize = 3;
 struct Arguments {
     #[command(subcommand)]
     server: Option<Server>,
-    /// The tables that the verdict needs, about three minutes; the default
+    /// The tables that the verdict needs, about three minutes
     #[arg(long, conflicts_with = "full")]
     quick: bool,
     /// Every size, transport and number in flight, about twenty minutes
@@ -78,7 +87,11 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let done = match &arguments.server {
         Some(Server::Serve(served)) => serve::serve(served),
-        None => run(&arguments),
+        None if arguments.quick || arguments.full => run(&arguments),
+        None => {
+            println!("{USAGE}");
+            Ok(())
+        }
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

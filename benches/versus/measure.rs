@@ -7,7 +7,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::load::{Connection, Door, Outcome, Slice, closed};
+use crate::door::Door;
+use crate::load::{Connection, Outcome, Slice, closed};
 use crate::meter::{cpu, resident};
 use crate::plan::Table;
 use crate::requests::{self, BATCH, Encoded, Operation};

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::load::Door;
+use crate::door::Door;
 use crate::meter::Processors;
 use crate::process::{Process, free_address};
 

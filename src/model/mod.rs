@@ -6,6 +6,7 @@
 //! Not here: how any of it is stored (`cache::frame`), sent (`grpc::convert`) or configured (`config`).
 
 mod address;
+mod allocation;
 mod channel;
 mod detector;
 mod durability;
@@ -21,6 +22,7 @@ mod own_key;
 mod version;
 
 pub use address::{Address, CacheId, CacheName, Key, NameError, Tenant};
+pub use allocation::allocated;
 pub use channel::{ChannelId, ChannelName};
 pub use detector::{Detector, Signal};
 pub use durability::{COPIES_WITHIN, Copies, Durability};

@@ -15,13 +15,24 @@ use bytes::Bytes;
 use quick_cache::unsync::Cache;
 use quick_cache::{DefaultHashBuilder, Lifecycle, Weighter};
 
-use crate::model::{CacheId, Moment};
+use crate::model::{CacheId, Moment, allocated};
 
 use super::entry::{Entry, Removal};
 use super::stamp::Pushes;
 
-/// What an entry weighs beyond key and value: owner, version, times, stamp and the slots of the map.
-pub(super) const OVERHEAD: u64 = 264;
+/// The place of an entry in a part: key, owner, times and stamps, the links to its neighbours (16), and its part of the
+/// index (8).
+const SLOT: u64 = (size_of::<Bytes>() + size_of::<Entry>()) as u64 + 16 + 8;
+
+/// What an entry weighs beyond key and value: its slot, and for both the count of those who share it (24).
+const OVERHEAD: u64 = SLOT + 2 * 24;
+
+/// What a value came with, version included, and is kept with: the header of a frame.
+const FRAME: usize = 41;
+
+/// Keys that were evicted lately, by which one that comes back is known, take at most this part of the capacity: a slot
+/// each, which is not weighed.
+const REMEMBERED_PART: u64 = 32;
 
 /// What each of its groups weighs.
 const GROUP: u64 = 32;
@@ -50,7 +61,10 @@ impl Weighter<Bytes, Entry> for ByWeight {
 }
 
 pub(super) fn weight(key: &Bytes, entry: &Entry) -> u64 {
-    OVERHEAD + GROUP * entry.members.len() as u64 + (key.len() + entry.found.len()) as u64
+    OVERHEAD
+        + GROUP * entry.members.len() as u64
+        + allocated(key.len())
+        + allocated(FRAME + entry.found.len())
 }
 
 #[derive(Debug, Clone)]
@@ -87,10 +101,11 @@ pub(super) struct Shard<F> {
 
 impl<F> Shard<F> {
     pub(super) fn new(capacity: u64, removals: Arc<Removals>) -> Self {
-        let expected = usize::try_from(capacity / (2 * OVERHEAD)).unwrap_or(usize::MAX);
+        // Half as many keys are remembered as entries are expected; nothing else follows from that number.
+        let expected = 2 * (capacity / REMEMBERED_PART / SLOT);
         Self {
             entries: Cache::with(
-                expected.min(1 << 16),
+                usize::try_from(expected).unwrap_or(usize::MAX),
                 capacity,
                 ByWeight,
                 DefaultHashBuilder::default(),
@@ -134,5 +149,42 @@ impl<F> Shard<F> {
 
     pub(super) fn weight(&self) -> u64 {
         self.entries.weight()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::entry::Found;
+    use super::*;
+    use crate::model::{CacheName, Tenant};
+
+    const CAPACITY: u64 = 100_000;
+
+    #[test]
+    fn slots_are_weighed_but_for_a_part_that_remembers_evicted_keys() {
+        let mut shard: Shard<()> = Shard::new(CAPACITY, Arc::default());
+        let owner = CacheId {
+            tenant: Tenant::primary(),
+            name: CacheName::new("c").expect("cache"),
+        };
+        for number in 0..10_000 {
+            let entry = Entry {
+                owner: owner.clone(),
+                found: Found::Absent,
+                generation: 1,
+                number,
+                filled: Moment::START,
+                expires: None,
+                stamp: None,
+                members: Vec::new(),
+            };
+            shard.insert(Bytes::from(number.to_string()), entry);
+            assert!(shard.weight() <= CAPACITY);
+        }
+        assert!(shard.len() > 200, "{}", shard.len());
+        // As the library counts them. What is weighed but not in there is the index.
+        let slots = shard.entries.memory_used().entries as u64;
+        let remembered = slots.saturating_sub(shard.len() * SLOT);
+        assert!(remembered <= CAPACITY / REMEMBERED_PART, "{slots}");
     }
 }

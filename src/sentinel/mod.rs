@@ -24,12 +24,7 @@ mod watcher;
 pub use aside::{Aside, Known};
 pub use hints::Hints;
 pub use metrics::Metrics;
-pub use reply::{Dispute, WatchRules};
+pub use reply::{Answer, Dispute, Flags, WatchRules};
 pub use task::{Election, start};
-pub use topology::{Conflict, Hold, SentinelView};
+pub use topology::{Conflict, Hold, SentinelView, Topology};
 pub use watcher::WatchSettings;
-#[cfg(test)]
-pub(crate) use {
-    reply::{Answer, Flags},
-    topology::Topology,
-};

@@ -9,10 +9,14 @@ use std::time::Instant;
 use quick_cache::unsync::Cache;
 use quick_cache::{DefaultHashBuilder, Lifecycle, Weighter};
 
-use crate::model::{CacheId, Groups, Key, Value, Version};
+use crate::model::{CacheId, Groups, Key, Value, Version, allocated};
 
-/// What an entry weighs beyond its key and value: names, version, times and the slots of the map.
-pub(super) const OVERHEAD: u64 = 160;
+/// The place of an entry in the cache: names and times, the links to its neighbours (16), and its part of the index (8).
+pub(super) const SLOT: u64 = (size_of::<Place>() + size_of::<Entry>()) as u64 + 16 + 8;
+
+/// What an entry weighs beyond its key and value: its slot, the bytes of its version, and for key, value and version the
+/// count of those who share it (24).
+pub(super) const OVERHEAD: u64 = SLOT + Version::UNIQUE_BYTES as u64 + 3 * 24;
 
 /// What a group of an entry weighs beyond its name.
 pub(super) const GROUP: u64 = 32;
@@ -46,8 +50,8 @@ impl Weighter<Place, Entry> for ByWeight {
 
 pub(super) fn weight(key: &Key, value: &Value, groups: &Groups) -> u64 {
     OVERHEAD
-        + key.as_bytes().len() as u64
-        + value.len() as u64
+        + allocated(key.as_bytes().len())
+        + allocated(value.len())
         + GROUP * groups.len() as u64
         + groups.bytes() as u64
 }

@@ -24,7 +24,7 @@ use super::super::quota::Allowance;
 use super::super::store::{Edited, IfAbsent, Put, too_many_groups};
 use super::cleared::Cleared;
 use super::deadline::Deadlines;
-use super::entries::{ByWeight, Entries, Entry, Evictions, OVERHEAD, Place, weight};
+use super::entries::{ByWeight, Entries, Entry, Evictions, Place, SLOT, weight};
 use super::lease::Leases;
 use super::load::Register;
 use super::operation::Operations;
@@ -32,6 +32,10 @@ use super::pending::Pending;
 
 /// An entry may weigh at most this part of the capacity, so that one value cannot empty the store.
 const LARGEST_PART: u64 = 2;
+
+/// Keys that were evicted lately, by which one that comes back is known, take at most this part of the capacity: a slot
+/// each, which is not weighed.
+const REMEMBERED_PART: u64 = 32;
 
 /// How many caches are remembered for listing. Further ones work but are not listed.
 const MOST_CACHES: usize = 10_000;
@@ -80,10 +84,11 @@ pub(super) struct State {
 impl State {
     pub(super) fn new(capacity: u64, rules: CacheRules) -> Self {
         let evictions = Evictions::default();
-        let expected = usize::try_from(capacity / (2 * OVERHEAD)).unwrap_or(usize::MAX);
+        // Half as many keys are remembered as entries are expected; nothing else follows from that number.
+        let expected = 2 * (capacity / REMEMBERED_PART / SLOT);
         Self {
             entries: Cache::with(
-                expected.min(1 << 20),
+                usize::try_from(expected).unwrap_or(usize::MAX),
                 capacity,
                 ByWeight,
                 DefaultHashBuilder::default(),
@@ -492,8 +497,15 @@ mod tests {
             assert!(state.figures().weight <= CAPACITY);
         }
         let figures = state.figures();
-        assert!(figures.entries > 300, "{figures:?}");
+        assert!(figures.entries > 250, "{figures:?}");
         assert_eq!(figures.entries + figures.evictions, 10_000);
+        // As the library counts them. What is weighed but not in there is the index.
+        let slots = state.entries.memory_used().entries as u64;
+        let remembered = slots.saturating_sub(figures.entries * SLOT);
+        assert!(
+            remembered <= CAPACITY / REMEMBERED_PART,
+            "{slots} {figures:?}"
+        );
     }
 
     #[test]
