@@ -3,7 +3,7 @@
 Invariants: one vedetta with a Redis and a Sentinel of its own answers what metrics exist; it is stopped whatever
 happens. The first finding of a check ends that check, not the others.
 
-Not here: what is checked (schema.py, wiring.py, alerts.py, dashboard.py, pages.py); containers (scenario.py).
+Not here: what is checked (schema.py, wiring.py, alerts.py, dashboard.py, pages.py, verification.py); containers (scenario.py).
 """
 
 import sys
@@ -13,6 +13,7 @@ import alerts
 import dashboard
 import pages
 import schema
+import verification
 import wiring
 from found import Finding
 from live import Live
@@ -30,6 +31,7 @@ def main() -> int:
             ("tests of the rules", alerts.check_mutants),
             ("dashboard", lambda: dashboard.check(names)),
             ("runbook and scripts", pages.check),
+            ("verification", lambda: verification.check(live.binary, live.socket)),
         ]
         for name, check in checks:
             began = time.monotonic()

@@ -9,9 +9,11 @@ import re
 
 WORDS = {"and", "or", "unless", "bool", "offset", "by", "without", "on", "ignoring", "group_left", "group_right", "inf", "nan"}
 STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
-GROUPING = re.compile(r"\b(?:by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)")
 IDENTIFIER = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*(?!\s*\(|[a-zA-Z0-9_:])")
 SELECTOR = re.compile(r"([a-zA-Z_:][a-zA-Z0-9_:]*)\{([^}]*)\}")
+GROUPED = re.compile(r"\b(?:by|without|on|ignoring|group_left|group_right)\s*\(([^)]*)\)")
+# What the scrape adds, not vedetta.
+ADDED = {"namespace", "pod", "container", "job", "le"}
 MATCHER = re.compile(r'([a-z_]+)\s*(?:=~|!~|!=|=)\s*"((?:[^"\\]|\\.)*)"')
 
 
@@ -19,7 +21,7 @@ def metrics(expression: str) -> set[str]:
     """Names of metrics and recorded series."""
     # Braces before strings: a label is no metric. Ranges before words: `5m` is none either.
     bare = re.sub(r"\{[^}]*\}", "", STRING.sub('""', expression))
-    bare = GROUPING.sub("", re.sub(r"\[[^\]]*\]", "", bare))
+    bare = GROUPED.sub("", re.sub(r"\[[^\]]*\]", "", bare))
     words = {word for word in IDENTIFIER.findall(bare) if not re.fullmatch(r"[0-9].*", word)}
     return {word for word in words if word.lower() not in WORDS}
 
@@ -38,10 +40,11 @@ def unknown(expression: str, live: dict, recorded: set[str]) -> list[str]:
     # `up` is Prometheus's own, about the scrape.
     names = metrics(expression) - set(live) - recorded - {"up"}
     wrong = [f"metric {name}" for name in sorted(names)]
-    # What the scrape adds, not vedetta.
-    added = {"namespace", "pod", "container", "job", "le"}
+    labels = ADDED.union(*live.values())
+    grouped = {label.strip() for group in GROUPED.findall(expression) for label in group.split(",")} - {""}
+    wrong += [f"label {label}" for label in sorted(grouped - labels)]
     for metric, label, value in asked(expression):
-        if label in added:
+        if label in ADDED:
             continue
         if metric in live:
             have = live[metric].get(label, set())

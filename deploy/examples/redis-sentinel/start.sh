@@ -62,9 +62,10 @@ find_master() {
     fi
     if [ "$(echo "$said" | grep -c absent)" = 3 ]; then silent=$((silent + 1)); else silent=0; fi
     if [ "$silent" -ge 3 ]; then return; fi
+    if [ $((round % 5)) = 1 ]; then echo "$self waits; the Sentinels said: $(echo "$said" | tr '\n' ' ')"; fi
     sleep 1
   done
-  echo "nobody can tell who is master; the Sentinels said: $(echo "$said" | tr '\n' ' ')" >&2
+  echo 'nobody can tell who is master' >&2
   exit 1
 }
 
