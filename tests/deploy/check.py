@@ -3,7 +3,8 @@
 Invariants: one vedetta with a Redis and a Sentinel of its own answers what metrics exist; it is stopped whatever
 happens. The first finding of a check ends that check, not the others.
 
-Not here: what is checked (schema.py, wiring.py, alerts.py, dashboard.py, pages.py, verification.py); containers (scenario.py).
+Not here: what is checked (schema.py, wiring.py, alerts.py, dashboard.py, pages.py, verification.py); containers
+(scenario.py).
 """
 
 import sys

@@ -135,7 +135,8 @@ def main() -> None:
     plt.rcParams.update({"font.size": 7, "axes.titlesize": 8, "axes.titlelocation": "left"})
     figure = plt.figure(figsize=(WIDTH, height), dpi=DPI)
     begin, end = (datetime.fromtimestamp(seen[edge], timezone.utc) for edge in ("start", "end"))
-    title = f"vedetta   {begin:%H:%M:%S} to {end:%H:%M:%S}, scraped every 2 s; dashed: failovers (orange), restarts (red), losses (purple)"
+    title = f"vedetta   {begin:%H:%M:%S} to {end:%H:%M:%S}, scraped every 2 s; dashed: "
+    title += "failovers (orange), restarts (red), losses (purple)"
     figure.text(0.01, 1 - 0.45 / height, title, fontsize=11, weight="bold")
     for panel in panels:
         grid = panel["gridPos"]
@@ -147,8 +148,9 @@ def main() -> None:
         below = 0.75 if panel["type"] == "timeseries" else 0.3 if panel["type"] == "state-timeline" else 0.08
         left = 0.75 if panel["type"] in ("timeseries", "state-timeline") else 0.12
         cell = WIDTH / COLUMNS
-        box = (grid["x"] * cell + left, top - grid["h"] * ROW + below, grid["w"] * cell - left - 0.15, grid["h"] * ROW - below - 0.28)
-        axes = figure.add_axes((box[0] / WIDTH, box[1] / height, box[2] / WIDTH, box[3] / height))
+        x, y = grid["x"] * cell + left, top - grid["h"] * ROW + below
+        width, tall = grid["w"] * cell - left - 0.15, grid["h"] * ROW - below - 0.28
+        axes = figure.add_axes((x / WIDTH, y / height, width / WIDTH, tall / height))
         axes.set_title(panel["title"])
         DRAWERS[panel["type"]](axes, panel, seen["answers"])
         if left > 0.5:

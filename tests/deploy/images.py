@@ -76,5 +76,6 @@ def build(name: str, vedetta: str) -> None:
         (root / "etc/nsswitch.conf").write_text("hosts: files dns\n")
         (root / "etc/passwd").write_text("root:x:0:0::/:/bin/sh\n")
         archive = Path(scratch) / "root.tar"
-        subprocess.run(["tar", "--numeric-owner", "--owner=0", "--group=0", "-C", root, "-cf", archive, "."], check=True)
+        pack = ["tar", "--numeric-owner", "--owner=0", "--group=0", "-C", root, "-cf", archive, "."]
+        subprocess.run(pack, check=True)
         podman("import", "--change", "ENV PATH=/usr/bin", archive, name)

@@ -7,7 +7,7 @@ Not here: whether the names exist.
 
 import re
 
-WORDS = {"and", "or", "unless", "bool", "offset", "by", "without", "on", "ignoring", "group_left", "group_right", "inf", "nan"}
+WORDS = set("and or unless bool offset by without on ignoring group_left group_right inf nan".split())
 STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
 IDENTIFIER = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*(?!\s*\(|[a-zA-Z0-9_:])")
 SELECTOR = re.compile(r"([a-zA-Z_:][a-zA-Z0-9_:]*)\{([^}]*)\}")

@@ -70,7 +70,8 @@ def check_failovers(station: Station) -> None:
             # From outside, as the kernel does it; podman starts it again at once, as a kubelet does.
             os.kill(station.process(f"{old}-redis"), signal.SIGKILL)
         elif how == "told to hand over":
-            until("a failover", lambda: station.redis_cli("sentinel-0", "sentinel", "failover", "mymaster", port=26379) == "OK")
+            command = ("sentinel", "failover", "mymaster")
+            until("a failover", lambda: station.redis_cli("sentinel-0", *command, port=26379) == "OK")
         else:
             station.replace(old)
         new = until("another master", lambda: (master(station) != old) and master(station))
@@ -102,7 +103,8 @@ def check_replacements(station: Station) -> None:
 def check_alert(station: Station) -> None:
     def firing():
         alerts = station.ask("alerts")["alerts"]
-        return [alert for alert in alerts if alert["labels"]["alertname"] == "VedettaFailoversRepeat" and alert["state"] == "firing"]
+        named = [alert for alert in alerts if alert["labels"]["alertname"] == "VedettaFailoversRepeat"]
+        return [alert for alert in named if alert["state"] == "firing"]
 
     alert = until("the alert for failovers fires", firing, 30)[0]
     ok(f"fires: {alert['annotations']['summary']}")
@@ -154,7 +156,8 @@ def check_dashboard(station: Station, began: float) -> None:
     shown, end = dashboard.load(), time.time()
     span = f"{int(end - began)}s"
     window = {"start": f"{began:.0f}", "end": f"{end:.0f}", "step": STEP}
-    queries = [(where, expression, dashboard.filled(expression, "16s", span)) for where, expression in dashboard.queries(shown)]
+    written = dashboard.queries(shown)
+    queries = [(where, expression, dashboard.filled(expression, "16s", span)) for where, expression in written]
     # An annotation has nothing to say while nothing happened; that it could is what is asked.
     asked = [filled.removesuffix(" > 0") if where.startswith("annotation") else filled for where, _, filled in queries]
     answers = station.ask_all([("query_range", {"query": query, **window}) for query in asked])

@@ -54,6 +54,7 @@ class Station:
         self.vedetta = vedetta
         self.tag = f"vedetta-trial-{os.getpid()}"
         self.tools = f"localhost/{self.tag}"
+        self.prometheus = f"{self.tag}-prometheus"
         self.scratch = tempfile.TemporaryDirectory()
         self.folder = Path(self.scratch.name)
         self.volumes: list[str] = []
@@ -63,7 +64,8 @@ class Station:
         (self.folder / "containers.conf").write_text(SETTINGS)
         os.environ["CONTAINERS_CONF"] = str(self.folder / "containers.conf")
         try:
-            podman("network", "create", "--internal", "--disable-dns", "--subnet", f"{self.network}.0/24", self.tag)
+            subnet = f"{self.network}.0/24"
+            podman("network", "create", "--internal", "--disable-dns", "--subnet", subnet, self.tag)
             images.build(self.tools, self.vedetta)
         except BaseException:
             self.remove()
@@ -79,8 +81,8 @@ class Station:
             podman("pod", "rm", "--force", "--time", "0", pod, tolerant=True)
         for volume in self.volumes:
             podman("volume", "rm", "--force", volume, tolerant=True)
-        for command in (("rm", "--force", "--time", "0", f"{self.tag}-prometheus"), ("network", "rm", "--force", self.tag)):
-            podman(*command, tolerant=True)
+        podman("rm", "--force", "--time", "0", self.prometheus, tolerant=True)
+        podman("network", "rm", "--force", self.tag, tolerant=True)
         podman("rmi", "--force", self.tools, tolerant=True)
         self.scratch.cleanup()
 
@@ -115,7 +117,8 @@ class Station:
             self.volumes.append(volume.get("configMap", volume)["name"])
         maps = [{**thing, "metadata": {"name": renamed[thing["metadata"]["name"]]}} for thing in others]
         pod["spec"]["hostAliases"] = [
-            {"ip": self.address(other), "hostnames": pods.names(other, SERVICE if other not in APPS else None)} for other in HOSTS
+            {"ip": self.address(other), "hostnames": pods.names(other, None if other in APPS else SERVICE)}
+            for other in HOSTS
         ]
         (self.folder / f"{name}.yaml").write_text(yaml.safe_dump_all([*maps, pod]))
         self.run(name)
@@ -127,7 +130,7 @@ class Station:
         self.secrets = pods.secret_texts(objects)
         maps = [thing for thing in objects if thing["kind"] == "ConfigMap"]
         for stateful_set in (thing for thing in objects if thing["kind"] == "StatefulSet"):
-            names = {container["name"]: self.tools for container in stateful_set["spec"]["template"]["spec"]["containers"]}
+            names = {kind: self.tools for kind in SETS}
             for name, labels, spec in pods.replicas(stateful_set):
                 self.play(pods.runnable(name, labels, spec, names, self.secrets), maps)
 
@@ -158,7 +161,7 @@ class Station:
         (folder / "prometheus.yml").write_text(PROMETHEUS.format(targets=targets))
         (folder / "rules.yaml").write_text(yaml.safe_dump({"groups": groups()}))
         podman(
-            *("run", "--detach", "--name", f"{self.tag}-prometheus", "--network", self.tag),
+            *("run", "--detach", "--name", self.prometheus, "--network", self.tag),
             *("--volume", f"{folder}:/etc/prometheus:ro", self.tools, "prometheus"),
             *("--config.file=/etc/prometheus/prometheus.yml", "--storage.tsdb.path=/tmp/prometheus"),
         )
@@ -173,7 +176,7 @@ class Station:
         for path, parameters in questions:
             fields = [f"--data-urlencode {shlex.quote(f'{key}={value}')}" for key, value in parameters.items()]
             script += f"curl --silent --get {' '.join(fields)} http://127.0.0.1:9090/api/v1/{path}\necho\n"
-        answers = podman("exec", "--interactive", f"{self.tag}-prometheus", "sh", given=script).splitlines()
+        answers = podman("exec", "--interactive", self.prometheus, "sh", given=script).splitlines()
         require(len(answers) == len(questions), f"Prometheus answers {len(answers)} of {len(questions)} questions")
         parsed = [json.loads(answer) for answer in answers]
         for question, answer in zip(questions, parsed):
@@ -182,14 +185,15 @@ class Station:
 
     def metric(self, pod: str, name: str) -> float:
         """A value from the /metrics of a pod, as it is now."""
-        answer = podman("exec", f"{self.tag}-prometheus", "curl", "--silent", f"http://{self.address(pod)}:17071/metrics")
+        answer = podman("exec", self.prometheus, "curl", "--silent", f"http://{self.address(pod)}:17071/metrics")
         found = [line for line in answer.splitlines() if line.startswith(f"{name} ")]
         require(found, f"no {name} in the /metrics of {pod}")
         return float(found[0].split()[1])
 
     def redis_cli(self, pod: str, *command: str, port: int = 6379) -> str:
         """A command as the user for probes, inside the pod of a Redis or a Sentinel."""
-        shell = f'REDISCLI_AUTH=$PROBE_PASSWORD redis-cli --no-auth-warning --user probe -p {port} --raw {" ".join(command)}'
+        login = "REDISCLI_AUTH=$PROBE_PASSWORD redis-cli --no-auth-warning --user probe"
+        shell = f"{login} -p {port} --raw {' '.join(command)}"
         return podman("exec", f"{pod}-{pod.rsplit('-', 1)[0]}", "sh", "-c", shell)
 
     def client(self, pod: str, *command: str) -> str:
