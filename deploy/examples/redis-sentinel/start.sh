@@ -120,7 +120,7 @@ sentinel monitor mymaster $master 6379 2
 sentinel auth-user mymaster sentinel
 sentinel auth-pass mymaster $SENTINEL_PASSWORD
 sentinel down-after-milliseconds mymaster 5000
-sentinel failover-timeout mymaster 30000
+sentinel failover-timeout mymaster 15000
 sentinel parallel-syncs mymaster 1
 CONF
   echo "$self starts; the master is $master"
