@@ -88,6 +88,7 @@ pub async fn serve(
     }
     let config = &loaded.config;
     let registry = Registry::new().map_err(|error| StartError::Defect(error.to_string()))?;
+    let registry = Arc::new(registry);
     let listeners = bind(&config.api).await?;
     let admin = admin::bind(config.admin.listen)?;
     announce(&listeners);
@@ -108,7 +109,7 @@ pub async fn serve(
     };
     let probes = probes(&serving, &floors);
     let shown = show(&loaded);
-    let admin = admin::start(admin, probes.clone(), Arc::new(registry), shown)?;
+    let admin = admin::start(admin, probes.clone(), registry, shown)?;
     tracing::info!(%admin, "metrics and probes");
     follow_health(health, serving, &floors);
 
@@ -173,7 +174,7 @@ fn announce(listeners: &Listeners) {
 async fn embedded(
     capacity: u64,
     config: &Config,
-    registry: &Registry,
+    registry: &Arc<Registry>,
     floors: &Floors,
     listeners: Listeners,
 ) -> Result<(Health, Serving), StartError> {
@@ -232,7 +233,7 @@ async fn remote(
     redis: &RedisConfig,
     sentinel: Option<&SentinelConfig>,
     config: &Config,
-    registry: &Registry,
+    registry: &Arc<Registry>,
     floors: &Floors,
     listeners: Listeners,
 ) -> Result<(Health, Serving), StartError> {
@@ -298,7 +299,7 @@ struct Opening<S, T> {
 async fn open<S: Store, T: sessions::Store>(
     opening: Opening<S, T>,
     config: &Config,
-    registry: &Registry,
+    registry: &Arc<Registry>,
     floors: &Floors,
     listeners: Listeners,
 ) -> Result<Health, StartError> {
@@ -334,7 +335,9 @@ async fn open<S: Store, T: sessions::Store>(
         grace: config.api.drain,
         inflight,
     };
-    let workers = Workers::start(config.api.workers).map_err(StartError::Worker)?;
+    let registry = registry.clone();
+    let within = move |serve: &mut dyn FnMut()| registry.register(serve);
+    let workers = Workers::start(config.api.workers, within).map_err(StartError::Worker)?;
     grpc::serve(
         listeners,
         Services {

@@ -21,16 +21,21 @@ pub struct Workers {
 }
 
 impl Workers {
-    /// So many threads, which run until the process ends.
+    /// So many threads, which run until the process ends. Each runs inside `within`, which knows where the metrics
+    /// belong that a call is the first to use, such as those of a cache.
     ///
     /// # Errors
     /// A thread cannot be started.
-    pub fn start(count: usize) -> io::Result<Self> {
+    pub fn start<W>(count: usize, within: W) -> io::Result<Self>
+    where
+        W: Fn(&mut dyn FnMut()) + Clone + Send + 'static,
+    {
         let start = |_| {
             let runtime = Builder::new_current_thread().enable_all().build()?;
             let handle = runtime.handle().clone();
+            let within = within.clone();
             let thread = std::thread::Builder::new().name("worker".to_owned());
-            thread.spawn(move || runtime.block_on(std::future::pending::<()>()))?;
+            thread.spawn(move || within(&mut || runtime.block_on(std::future::pending())))?;
             Ok(handle)
         };
         Ok(Self {
@@ -77,7 +82,7 @@ mod tests {
 
     #[tokio::test]
     async fn connections_are_dealt_out_in_turn_and_live_on_their_worker() {
-        let workers = Workers::start(3).expect("threads");
+        let workers = Workers::start(3, |serve| serve()).expect("threads");
         let mut threads = Vec::new();
         for _ in 0..6 {
             let (mut near, far) = UnixStream::pair().expect("a pair");

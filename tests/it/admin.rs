@@ -76,6 +76,24 @@ fn metrics_of_a_sentinel_set_are_clean_and_exist_from_the_start() {
     }
 }
 
+/// Such series begin with the first call to a cache, on the thread that serves it.
+#[test]
+fn what_the_near_cache_saves_is_counted_by_cache() {
+    let set = SentinelSet::start();
+    let vedetta = Vedetta::start(&[], &[("REDIS_ADDRESSES", &set.sentinel_list())]);
+    let client = Client::connect(vedetta.api());
+    assert_eq!(client.put("c", "k", "v"), Ok(()));
+    for _ in 0..3 {
+        assert_eq!(client.text("c", "k").as_deref(), Some("v"));
+    }
+    let (_, metrics) = vedetta.admin_get("/metrics").expect("metrics");
+    for series in ["hits", "misses", "stale"] {
+        let series = format!("\nvedetta_near_{series}_total{{cache=\"c\"}} ");
+        assert!(metrics.contains(&series), "no {series} in {metrics}");
+    }
+    promtool(&metrics);
+}
+
 #[test]
 fn the_shown_configuration_masks_secrets() {
     let vedetta = Vedetta::start(
