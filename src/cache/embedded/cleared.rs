@@ -9,6 +9,7 @@ use std::collections::HashMap;
 
 use quick_cache::DefaultHashBuilder;
 
+use crate::config::Encoding;
 use crate::model::CacheId;
 
 use super::entries::{Entry, Place};
@@ -45,8 +46,30 @@ impl State {
         entry.expires.is_none_or(|at| now.clock < at) && self.cleared.spares(cache, entry.number)
     }
 
+    /// Counts in raw caches only, as the other store does.
+    pub(super) fn clear(&mut self, cache: &CacheId, now: Now) -> Option<u64> {
+        self.deadlines.clear(cache);
+        self.leases.clear(cache);
+        self.loads.clear(cache);
+        let entries = match self.rules.policy(&cache.name).encoding {
+            Encoding::Framed => None,
+            Encoding::Raw => Some(self.count(cache, now)),
+        };
+        self.forget(cache, now);
+        entries
+    }
+
+    /// Entries of a cache; looks at those of all.
+    pub(super) fn count(&self, cache: &CacheId, now: Now) -> u64 {
+        let ours = self
+            .entries
+            .iter()
+            .filter(|(place, entry)| place.cache == *cache && self.is_live(cache, entry, now));
+        ours.count() as u64
+    }
+
     /// From now on everything in that cache is absent.
-    pub(super) fn forget(&mut self, cache: &CacheId, now: Now) {
+    fn forget(&mut self, cache: &CacheId, now: Now) {
         if self.cleared.below.len() >= MOST && !self.cleared.below.contains_key(cache) {
             self.sweep(now);
             self.cleared.below.clear();

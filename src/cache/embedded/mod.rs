@@ -16,9 +16,10 @@ mod operation;
 mod pending;
 mod quota;
 mod state;
+mod sweep;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 use bytes::Bytes;
 use metrics::{Counter, Gauge, counter, describe_counter, describe_gauge, gauge};
@@ -40,10 +41,6 @@ use super::store::{
 };
 pub use state::Figures;
 use state::{Now, State};
-
-/// How often memory of expired entries is looked for. They are absent from the moment they expire; this only
-/// gives their memory back.
-const SWEEP_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Keeps entries in memory.
 #[derive(Debug)]
@@ -112,29 +109,6 @@ impl Embedded {
     /// How full it is.
     pub fn figures(&self) -> Figures {
         self.state.lock().figures()
-    }
-
-    /// Gives the memory of absent entries back, now and then and after each clear, and shows the figures.
-    pub async fn keep_swept(&self) {
-        loop {
-            self.sweep().await;
-            // Both wake it.
-            let _ = tokio::time::timeout(SWEEP_INTERVAL, self.cleared.notified()).await;
-        }
-    }
-
-    async fn sweep(&self) {
-        let mut at = Some(0);
-        while let Some(from) = at {
-            at = self.state.lock().sweep_step(from, now());
-            tokio::task::yield_now().await;
-        }
-        let figures = {
-            let mut state = self.state.lock();
-            state.forget_old(now());
-            state.figures()
-        };
-        self.gauges.show(figures);
     }
 }
 

@@ -240,28 +240,6 @@ impl State {
         }
     }
 
-    /// Counts in raw caches only, as the other store does.
-    pub(super) fn clear(&mut self, cache: &CacheId, now: Now) -> Option<u64> {
-        self.deadlines.clear(cache);
-        self.leases.clear(cache);
-        self.loads.clear(cache);
-        let entries = match self.rules.policy(&cache.name).encoding {
-            Encoding::Framed => None,
-            Encoding::Raw => Some(self.count(cache, now)),
-        };
-        self.forget(cache, now);
-        entries
-    }
-
-    /// Entries of a cache; looks at those of all.
-    pub(super) fn count(&self, cache: &CacheId, now: Now) -> u64 {
-        let ours = self
-            .entries
-            .iter()
-            .filter(|(place, entry)| place.cache == *cache && self.is_live(cache, entry, now));
-        ours.count() as u64
-    }
-
     pub(super) fn caches(&self, tenant: &Tenant) -> Vec<CacheId> {
         self.used
             .iter()
