@@ -85,7 +85,8 @@ async fn same(hot: impl Hot, served: &Served) -> Result<(), String> {
         grace: Duration::ZERO,
         inflight: Inflight::new(1024),
     };
-    let (tasks, workers) = (Tasks::new(), Workers::start(1).map_err(failed)?);
+    let tasks = Tasks::new();
+    let workers = Workers::start(1, |serve| serve()).map_err(failed)?;
     let routes = Routes::default();
     let served = grpc::Served { hot, routes };
     grpc::serve_all(listeners, served, (&tasks, workers), draining);
