@@ -11,7 +11,7 @@ use tonic::{Code, Status};
 use vedetta::proto::v1;
 use vedetta::proto::v1::cache_client::CacheClient;
 
-use crate::load::Door;
+use crate::process::Door;
 use crate::requests::{self, Operation, READ, SIZES, key, keys, value};
 use crate::wire::resp::command;
 

@@ -7,9 +7,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::load::{Connection, Door, Outcome, Slice, closed};
+use crate::load::{Connection, Outcome, Slice, closed};
 use crate::meter::{cpu, resident};
 use crate::plan::Table;
+use crate::process::Door;
 use crate::requests::{self, BATCH, Encoded, Operation};
 use crate::servers::{Fleet, Name, Speech};
 use crate::wire::in_order::InOrder;

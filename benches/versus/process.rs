@@ -12,13 +12,18 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::load::Door;
-
 const STARTED_WITHIN: Duration = Duration::from_secs(20);
 const PAUSE: Duration = Duration::from_millis(10);
 /// What installs every server that this machine does not have.
 const INSTALL: &str = "benches/versus/install";
 const SHOWN_LINES: usize = 20;
+
+/// Where a server listens.
+#[derive(Debug, Clone)]
+pub(crate) enum Door {
+    Tcp(SocketAddr),
+    Unix(PathBuf),
+}
 
 /// A running server.
 pub(crate) struct Process {

@@ -9,9 +9,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::load::Door;
 use crate::meter::Processors;
-use crate::process::{Process, free_address};
+use crate::process::{Door, Process, free_address};
 
 /// Who is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

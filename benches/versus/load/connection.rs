@@ -3,23 +3,15 @@
 //! Invariants: a read that fills less than it could has emptied the socket, as `epoll(7)` says of streams.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::SocketAddr;
-use std::path::PathBuf;
 
 use mio::net::{TcpStream, UnixStream};
 use mio::{Interest, Registry, Token};
 
+use crate::process::Door;
 use crate::wire::Dialect;
 
 /// How much is read at a time.
 const READ: usize = 256 * 1024;
-
-/// Where a server listens.
-#[derive(Debug, Clone)]
-pub(crate) enum Door {
-    Tcp(SocketAddr),
-    Unix(PathBuf),
-}
 
 enum Socket {
     Tcp(TcpStream),

@@ -14,7 +14,7 @@ use mio::{Events, Poll, Token};
 
 use crate::wire::Dialect;
 
-pub(crate) use connection::{Connection, Door};
+pub(crate) use connection::Connection;
 
 /// Without any event for so long a server is stuck.
 const PATIENCE: Duration = Duration::from_secs(5);
