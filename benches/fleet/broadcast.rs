@@ -20,6 +20,9 @@ const CHUNK: usize = 500;
 /// Clients that track them: the first pays for the key, the others for themselves.
 const TRACKERS: usize = 10;
 
+/// Odd, and with ones and zeros in no order: the golden ratio, as hashes use it.
+const SCATTER: u128 = 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835;
+
 /// A connection that speaks RESP3 and was told `arguments` about tracking.
 async fn tracking(redis: SocketAddr, arguments: &[&str]) -> Result<TcpStream, String> {
     let failed = |error: std::io::Error| format!("a tracking connection: {error}");
@@ -84,10 +87,8 @@ pub(crate) async fn broadcast(
 pub(crate) async fn table(stage: &mut Stage<'_>, figures: &mut Figures) -> Result<(), String> {
     // Scattered, as hashes are: names that only count upwards would share most of their bytes in it.
     let name = |number: usize| {
-        format!(
-            "{CACHE}::{:032x}",
-            number as u128 * 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835
-        )
+        let scattered = (number as u128).wrapping_mul(SCATTER);
+        format!("scattered::{scattered:032x}")
     };
     let redis = stage.backbone.redis.address;
     let opened = (0..TRACKERS).map(|_| tracking(redis, &[]));

@@ -79,8 +79,8 @@ impl Keys {
     pub(crate) fn judge(&self, number: usize, hit: &v1::Hit) -> Result<(), String> {
         match &hit.content {
             Some(v1::hit::Content::Value(found)) if *found == self.value(number) => Ok(()),
-            other => Err(format!(
-                "key {number} was written {} times, but is {other:?}",
+            _ => Err(format!(
+                "key {number} was written {} times, but is {hit:?}",
                 self.writes[number]
             )),
         }

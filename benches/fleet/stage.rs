@@ -1,6 +1,6 @@
 //! A fleet of a certain size, and what each measurement needs of it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::time::{Interval, MissedTickBehavior};
 
@@ -11,6 +11,9 @@ use crate::sidecar::Sidecar;
 
 /// Writes and reads of the paced measurements are that far apart: none finds Redis still awake from the one before it.
 pub(crate) const PACE: Duration = Duration::from_millis(5);
+
+/// For so long after a write another sidecar may answer with what was there before: its push is on the way.
+const BOUND: Duration = Duration::from_secs(1);
 
 /// Redis, so many sidecars, and what they hold.
 pub(crate) struct Stage<'a> {
@@ -27,10 +30,18 @@ impl Stage<'_> {
     /// Has those who are to hold the keys read them.
     ///
     /// # Errors
-    /// A read fails, or shows an old value.
+    /// A read fails or shows an old value that was asked for after the bound of staleness.
     pub(crate) async fn fill(&self, holders: Holders) -> Result<(), String> {
         for (place, sidecar) in self.fleet.iter().enumerate() {
-            sidecar.read(self.keys, &holders.of(place)).await?;
+            let (numbers, began) = (holders.of(place), Instant::now());
+            loop {
+                let asked = began.elapsed();
+                match sidecar.read(self.keys, &numbers).await {
+                    Ok(()) => break,
+                    Err(_) if asked <= BOUND => tokio::time::sleep(PACE).await,
+                    Err(problem) => return Err(format!("after {asked:?}: {problem}")),
+                }
+            }
         }
         Ok(())
     }
