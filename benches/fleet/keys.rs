@@ -8,6 +8,8 @@ use vedetta::proto::v1;
 /// A raw cache: its entries are what any client of Redis writes.
 pub(crate) const CACHE: &str = "fleet";
 pub(crate) const KEYS: usize = 300;
+/// How a problem begins that must end the run: it would mean that the near cache is not coherent.
+pub(crate) const OLD: &str = "an old value";
 const VALUE: usize = 100;
 
 /// The part of a fleet that has a key in its near cache.
@@ -80,7 +82,7 @@ impl Keys {
         match &hit.content {
             Some(v1::hit::Content::Value(found)) if *found == self.value(number) => Ok(()),
             _ => Err(format!(
-                "key {number} was written {} times, but is {hit:?}",
+                "{OLD}: key {number} was written {} times, but is {hit:?}",
                 self.writes[number]
             )),
         }

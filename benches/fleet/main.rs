@@ -43,7 +43,7 @@ use serde_json::{Value, json};
 use backbone::Backbone;
 use batch::Batch;
 use figures::Figures;
-use keys::{Holders, Keys};
+use keys::{Holders, Keys, OLD};
 use meter::Processors;
 use sidecar::Sidecar;
 use stage::Stage;
@@ -54,6 +54,8 @@ use writes::Writer;
 const SIZES: [usize; 3] = [1, 10, 50];
 const LARGEST: usize = 50;
 const ROUNDS: usize = 3;
+/// How often something is measured that goes wrong.
+const ATTEMPTS: usize = 3;
 /// About how long a round takes, in seconds.
 const ROUND: usize = 85;
 
@@ -167,28 +169,48 @@ async fn measure(backbone: &Backbone, figures: &mut Figures, of: &str) -> Result
         stage.idle_cpu = idle.cpu / idle.seconds;
         stage.idle_output = idle.output / idle.seconds;
         if size == 0 {
-            for connections in SIZES {
-                broadcast::broadcast(&mut stage, figures, connections).await?;
-            }
-            broadcast::table(&mut stage, figures).await?;
-            continue;
-        }
-        for holders in Holders::ALL {
-            for writer in Writer::ALL {
-                writes::writes(&mut stage, figures, writer, holders).await?;
-            }
-            if holders == Holders::Nobody {
-                writes::misses(&mut stage, figures).await?;
-                // Takes from them what they have read.
-                writes::write_all(&mut stage, Writer::Batch).await?;
-            }
-        }
-        for writer in [Writer::Foreign, Writer::Sidecar] {
-            delay::delays(&mut stage, figures, writer).await?;
-        }
-        if size == LARGEST {
-            trial::trial(&mut stage, figures).await?;
+            without_sidecars(&mut stage, figures).await?;
+        } else {
+            with_sidecars(&mut stage, figures).await?;
         }
     }
     Ok(())
+}
+
+async fn without_sidecars(stage: &mut Stage<'_>, figures: &mut Figures) -> Result<(), String> {
+    for connections in SIZES {
+        broadcast::broadcast(stage, figures, connections).await?;
+    }
+    broadcast::table(stage, figures).await
+}
+
+async fn with_sidecars(stage: &mut Stage<'_>, figures: &mut Figures) -> Result<(), String> {
+    for holders in Holders::ALL {
+        for writer in Writer::ALL {
+            again(async || writes::writes(stage, figures, writer, holders).await).await?;
+        }
+    }
+    again(async || writes::misses(stage, figures).await).await?;
+    for writer in [Writer::Foreign, Writer::Sidecar] {
+        again(async || delay::delays(stage, figures, writer).await).await?;
+    }
+    if stage.fleet.len() == LARGEST {
+        again(async || trial::trial(stage, figures).await).await?;
+    }
+    Ok(())
+}
+
+/// Measures, and once more where something went wrong that a busy machine does, such as a link that was not served in
+/// time; never where a value was old.
+async fn again(mut measure: impl AsyncFnMut() -> Result<(), String>) -> Result<(), String> {
+    let mut left = ATTEMPTS;
+    loop {
+        left -= 1;
+        match measure().await {
+            Err(problem) if left > 0 && !problem.contains(OLD) => {
+                eprintln!("fleet: {problem}; once more")
+            }
+            done => return done,
+        }
+    }
 }

@@ -45,6 +45,8 @@ impl Sidecar {
                 .env("VEDETTA_LISTEN", "none")
                 .env("VEDETTA_ADMIN_LISTEN", &admin)
                 .env("VEDETTA_SENTINEL_ADDRESSES", sentinels)
+                // Fifty of them share a processor, on which none may be served for a while.
+                .env("VEDETTA_REDIS_COMMAND_TIMEOUT", "10s")
                 .env("VEDETTA_CACHES", format!("{CACHE}:raw"));
             Ok((command, vec![Door::Unix(socket.clone())]))
         })?;

@@ -13,7 +13,7 @@ use crate::sidecar::Sidecar;
 pub(crate) const PACE: Duration = Duration::from_millis(5);
 
 /// For so long after a write another sidecar may answer with what was there before: its push is on the way.
-const BOUND: Duration = Duration::from_secs(1);
+pub(crate) const BOUND: Duration = Duration::from_secs(1);
 
 /// Redis, so many sidecars, and what they hold.
 pub(crate) struct Stage<'a> {

@@ -7,7 +7,7 @@ use crate::backbone::Work;
 use crate::batch::BATCH;
 use crate::figures::{Figures, write};
 use crate::keys::{Holders, KEYS};
-use crate::stage::{PACE, Stage, pace};
+use crate::stage::{BOUND, PACE, Stage, pace};
 
 /// Who writes, and how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,6 +123,9 @@ async fn batches(stage: &mut Stage<'_>) -> Result<(), String> {
 /// # Errors
 /// A call fails, or was answered by a near cache.
 pub(crate) async fn misses(stage: &mut Stage<'_>, figures: &mut Figures) -> Result<(), String> {
+    // Takes every key from everybody, and gives the pushes the time to arrive.
+    write_all(stage, Writer::Batch).await?;
+    tokio::time::sleep(BOUND).await;
     let before = stage.backbone.redis.begin().await?;
     let mut pace = pace(PACE);
     for number in 0..KEYS {
