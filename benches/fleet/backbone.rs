@@ -10,6 +10,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use redis::AsyncConnectionConfig;
 use redis::aio::MultiplexedConnection;
 
 use crate::meter;
@@ -19,6 +20,8 @@ pub(crate) const SENTINELS: usize = 3;
 const MASTER: &str = "mymaster";
 /// They greet each other every two seconds.
 const KNOWN_WITHIN: Duration = Duration::from_secs(30);
+/// Where fifty sidecars share a processor with this program, it may be long before that one reads an answer.
+const PATIENCE: Duration = Duration::from_secs(10);
 const LOOK: Duration = Duration::from_millis(100);
 
 /// A Redis or a Sentinel.
@@ -38,9 +41,10 @@ impl Node {
         let process = Process::start(name, |directory| {
             Ok((command(directory, address)?, vec![Door::Tcp(address)]))
         })?;
+        let patient = AsyncConnectionConfig::new().set_response_timeout(Some(PATIENCE));
         let connection = redis::Client::open(format!("redis://{address}/"))
             .map_err(|error| format!("{name}: {error}"))?
-            .get_multiplexed_async_connection()
+            .get_multiplexed_async_connection_with_config(&patient)
             .await
             .map_err(|error| format!("{name}: {error}"))?;
         Ok(Self {

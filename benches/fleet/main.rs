@@ -71,6 +71,9 @@ struct Arguments {
     /// Where the report is, as JSON
     #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/benchmarks/fleet.json"))]
     json: PathBuf,
+    /// The sidecar that is measured
+    #[arg(long, default_value = env!("CARGO_BIN_EXE_vedetta"))]
+    vedetta: PathBuf,
     /// What cargo says to every benchmark
     #[arg(long, hide = true)]
     bench: bool,
@@ -121,7 +124,7 @@ async fn run(arguments: &Arguments) -> Result<(), String> {
     let mut figures = Figures::default();
     for round in 1..=rounds {
         let of = format!("round {round} of {rounds}");
-        measure(&backbone, &mut figures, &of).await?;
+        measure(&backbone, &arguments.vedetta, &mut figures, &of).await?;
     }
     let (costs, goals) = (
         measured::costs(&figures)?,
@@ -145,13 +148,18 @@ async fn run(arguments: &Arguments) -> Result<(), String> {
 }
 
 /// A round: no sidecar, then more and more of them.
-async fn measure(backbone: &Backbone, figures: &mut Figures, of: &str) -> Result<(), String> {
+async fn measure(
+    backbone: &Backbone,
+    vedetta: &Path,
+    figures: &mut Figures,
+    of: &str,
+) -> Result<(), String> {
     let (mut fleet, mut keys) = (Vec::new(), Keys::new());
     let mut batch = Batch::connect(backbone.redis.address)?;
     for size in std::iter::once(0).chain(SIZES) {
         eprintln!("fleet: {of}, {size} sidecars");
         while fleet.len() < size {
-            fleet.push(Sidecar::start(&backbone.sentinel_list()).await?);
+            fleet.push(Sidecar::start(vedetta, &backbone.sentinel_list()).await?);
         }
         let mut stage = Stage {
             backbone,

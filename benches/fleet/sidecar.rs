@@ -2,6 +2,7 @@
 //!
 //! Invariants: every value that is read is compared with the one that was written last.
 
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use bytes::Bytes;
@@ -32,12 +33,12 @@ fn failed(status: Status) -> String {
 
 impl Sidecar {
     /// Starts one in front of the master that these Sentinels name.
-    pub(crate) async fn start(sentinels: &str) -> Result<Self, String> {
+    pub(crate) async fn start(vedetta: &Path, sentinels: &str) -> Result<Self, String> {
         let admin = free_address()?.to_string();
-        let mut socket = std::path::PathBuf::new();
+        let mut socket = PathBuf::new();
         let process = Process::start("vedetta", |directory| {
             socket = directory.join("socket");
-            let mut command = Command::new(env!("CARGO_BIN_EXE_vedetta"));
+            let mut command = Command::new(vedetta);
             command
                 .arg("serve")
                 .env("VEDETTA_WORKERS", "1")
