@@ -53,6 +53,8 @@ use writes::Writer;
 /// The fleets that are measured.
 const SIZES: [usize; 3] = [1, 10, 50];
 const LARGEST: usize = 50;
+/// From which the largest is predicted.
+const SMALLER: usize = 10;
 const ROUNDS: usize = 3;
 /// How often something is measured that goes wrong.
 const ATTEMPTS: usize = 3;
@@ -127,13 +129,16 @@ async fn run(arguments: &Arguments) -> Result<(), String> {
         measure(&backbone, &arguments.vedetta, &mut figures, &of).await?;
     }
     let (costs, goals) = (
-        measured::costs(&figures)?,
+        measured::costs(&figures, LARGEST)?,
         verdict::judge(&figures, (1, LARGEST))?,
     );
     let broadcast = measured::broadcast(&figures, (1, LARGEST))?;
     let today = scale::ways(broadcast)[0];
-    let compared = measured::compare(&figures, &costs, &today, LARGEST)?;
-    table::print(&figures, &[0, 1, 10, LARGEST], &compared);
+    // What was measured before is not lost if the machine was too busy for the trial, but the run has failed.
+    let before = measured::costs(&figures, SMALLER)?;
+    let trial = measured::compare(&figures, &before, &today, LARGEST);
+    let compared = trial.as_deref().unwrap_or_default();
+    table::print(&figures, &[0, 1, SMALLER, LARGEST], compared);
     verdict::print(&goals);
     let report = json!({
         "run": surroundings.show(),
@@ -144,7 +149,7 @@ async fn run(arguments: &Arguments) -> Result<(), String> {
     });
     write_json(&arguments.json, &report)?;
     eprintln!("fleet: wrote {}", arguments.json.display());
-    Ok(())
+    trial.map(|_| ())
 }
 
 /// A round: no sidecar, then more and more of them.
@@ -203,7 +208,8 @@ async fn with_sidecars(stage: &mut Stage<'_>, figures: &mut Figures) -> Result<(
         again(async || delay::delays(stage, figures, writer).await).await?;
     }
     if stage.fleet.len() == LARGEST {
-        again(async || trial::trial(stage, figures).await).await?;
+        let done = again(async || trial::trial(stage, figures).await).await;
+        done.unwrap_or_else(|problem| eprintln!("fleet: no trial: {problem}"));
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! From figures to costs, and from a trial to how far off its prediction is.
 //!
-//! Invariants: costs come from fleets of none, one and ten sidecars; those of fifty are predicted, and compared.
+//! Invariants: what a fleet costs is told by fleets of that size and of none; a prediction is made from a smaller one.
 
 use serde_json::{Value, json};
 
@@ -13,17 +13,15 @@ use crate::surroundings::round;
 use crate::trial;
 use crate::writes::Writer;
 
-/// The fleet that costs are taken from.
-const FLEET: usize = 10;
 const SEED: u64 = 1;
 
-/// The costs of a fleet.
+/// The costs, as a fleet of that size shows them.
 ///
 /// # Errors
 /// A figure is missing.
-pub(crate) fn costs(figures: &Figures) -> Result<Costs, String> {
-    let idle = |name: &str| each(figures, &format!("idle/{name}"));
-    let of = |writer, holders, what| figures.median(FLEET, &write(writer, holders, what));
+pub(crate) fn costs(figures: &Figures, sidecars: usize) -> Result<Costs, String> {
+    let idle = |name: &str| each(figures, sidecars, &format!("idle/{name}"));
+    let of = |writer, holders, what| figures.median(sidecars, &write(writer, holders, what));
     let writes = |holders| -> Result<Writes, String> {
         Ok(Writes {
             holders: of(Writer::Foreign, holders, "holders")?,
@@ -38,14 +36,14 @@ pub(crate) fn costs(figures: &Figures) -> Result<Costs, String> {
     let bytes = |holders| of(Writer::Foreign, holders, "bytes");
     Ok(Costs {
         wake,
-        miss: figures.median(FLEET, "miss/cpu_us")? - wake,
+        miss: figures.median(sidecars, "miss/cpu_us")? - wake,
         put: of(Writer::Sidecar, Holders::Nobody, "cpu_us")? - wake,
         note,
         send,
         idle: idle("redis/cpu_us")?,
         idle_commands: idle("redis/commands")?,
         idle_bytes: idle("redis/bytes")?,
-        miss_bytes: figures.median(FLEET, "miss/bytes")?,
+        miss_bytes: figures.median(sidecars, "miss/bytes")?,
         push_bytes: (bytes(Holders::All)? - bytes(Holders::Nobody)?) / all.holders,
         connections: idle("redis/connections")?,
         table_key: figures.median(0, "table/key_bytes")?,
@@ -56,9 +54,9 @@ pub(crate) fn costs(figures: &Figures) -> Result<Costs, String> {
 }
 
 /// What each sidecar adds to an idle figure.
-fn each(figures: &Figures, name: &str) -> Result<f64, String> {
-    let more = figures.median(FLEET, name)? - figures.median(0, name)?;
-    Ok(more / FLEET as f64)
+fn each(figures: &Figures, sidecars: usize, name: &str) -> Result<f64, String> {
+    let more = figures.median(sidecars, name)? - figures.median(0, name)?;
+    Ok(more / sidecars as f64)
 }
 
 /// What a connection in BCAST mode costs for each write: to note it down, and to send it.

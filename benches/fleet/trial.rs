@@ -24,8 +24,8 @@ pub(crate) fn workload(pods: usize) -> Workload {
         pods,
         keys: KEYS,
         zipf: 0.8,
-        reads: 15.0,
-        writes: 15.0,
+        reads: 6.0,
+        writes: 6.0,
     }
 }
 

@@ -48,7 +48,7 @@ pub(crate) async fn writes(
     stage.fill(holders).await?;
     let work = write_all(stage, writer).await?;
     let held = stage.held(holders);
-    let (slack, told) = (3.0 * stage.fleet.len() as f64 + 3.0, -work.tracked);
+    let (slack, told) = (3.0 * stage.fleet.len() as f64 + 15.0, -work.tracked);
     if told < TOLD * held - slack || told > held + slack {
         return Err(format!(
             "{held} copies were to be invalidated, and {told} were; is this machine busy?"
