@@ -62,6 +62,28 @@ impl Figures {
         Ok(sorted[rank])
     }
 
+    /// The medians of a report.
+    ///
+    /// # Errors
+    /// It has none.
+    pub(crate) fn read(report: &Value) -> Result<Self, String> {
+        let mut figures = Self::default();
+        for figure in report["figures"].as_array().into_iter().flatten() {
+            let sidecars = figure["sidecars"]
+                .as_u64()
+                .and_then(|size| size.try_into().ok());
+            let (name, median) = (figure["figure"].as_str(), figure["median"].as_f64());
+            match (sidecars, name, median) {
+                (Some(sidecars), Some(name), Some(median)) => figures.note(sidecars, name, median),
+                _ => return Err(format!("not a figure: {figure}")),
+            }
+        }
+        if figures.0.is_empty() {
+            return Err("has no figures; measure first".to_owned());
+        }
+        Ok(figures)
+    }
+
     /// All of them, for the report.
     pub(crate) fn show(&self) -> Value {
         let one = |((sidecars, name), values): (&(usize, String), &Vec<f64>)| {

@@ -106,8 +106,9 @@ fn tables(report: &Path) -> Result<(), String> {
     let failed = |error: String| format!("{}: {error}", report.display());
     let text = std::fs::read_to_string(report).map_err(|error| failed(error.to_string()))?;
     let report: Value = serde_json::from_str(&text).map_err(|error| failed(error.to_string()))?;
-    let (costs, broadcast) = measured::read(&report)?;
-    scale::print(&costs, broadcast)
+    let figures = Figures::read(&report).map_err(failed)?;
+    let broadcast = measured::broadcast(&figures, (1, LARGEST))?;
+    scale::print(&measured::costs(&figures, LARGEST)?, broadcast)
 }
 
 /// Everything, in order.

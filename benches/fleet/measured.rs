@@ -8,7 +8,7 @@ use crate::batch::BATCH;
 use crate::costs::{Costs, Parts, Writes, parts};
 use crate::figures::{Figures, write};
 use crate::keys::Holders;
-use crate::simulation::{HEARTBEATS, Outcome, Start, Way, simulate};
+use crate::simulation::{Outcome, Start, Way, simulate};
 use crate::surroundings::round;
 use crate::trial;
 use crate::writes::Writer;
@@ -166,36 +166,4 @@ pub(crate) fn show(costs: &Costs, broadcast: (f64, f64)) -> Value {
         "sentinel_us": round(costs.sentinel),
         "sentinel_commands": round(costs.sentinel_commands),
     })
-}
-
-/// Reads them from a report.
-///
-/// # Errors
-/// One is missing.
-pub(crate) fn read(report: &Value) -> Result<(Costs, (f64, f64)), String> {
-    let number = |name: &str| {
-        let found = report["costs"][name].as_f64();
-        found.ok_or_else(|| format!("the report has no cost {name}; measure again"))
-    };
-    let costs = Costs {
-        wake: number("wake_us")?,
-        miss: number("miss_us")?,
-        put: number("put_us")?,
-        note: number("note_us")?,
-        send: number("send_us")?,
-        idle: number("idle_us")?,
-        idle_commands: number("idle_commands")?.max(HEARTBEATS),
-        idle_bytes: number("idle_bytes")?,
-        miss_bytes: number("miss_bytes")?,
-        push_bytes: number("push_bytes")?,
-        connections: number("connections")?,
-        table_key: number("table_key_bytes")?,
-        table_holder: number("table_holder_bytes")?,
-        sentinel: number("sentinel_us")?,
-        sentinel_commands: number("sentinel_commands")?,
-    };
-    Ok((
-        costs,
-        (number("broadcast_note_us")?, number("broadcast_send_us")?),
-    ))
 }

@@ -3,6 +3,7 @@
 //! Not here: how a fleet is simulated (`simulation`), and what the costs are measured by.
 
 use crate::costs::Costs;
+use crate::measured;
 use crate::simulation::{Outcome, Span, Start, Way, Workload, simulate};
 
 const PODS: [usize; 5] = [1, 10, 50, 200, 1000];
@@ -99,6 +100,7 @@ pub(crate) fn ways(broadcast: (f64, f64)) -> [Way; 5] {
 /// # Errors
 /// A fleet cannot be simulated.
 pub(crate) fn print(costs: &Costs, broadcast: (f64, f64)) -> Result<(), String> {
+    println!("{:#}", measured::show(costs, broadcast));
     for traffic in TRAFFIC {
         println!("\n**{}**\n", traffic.name);
         println!(

@@ -92,10 +92,11 @@ impl Turns {
         let holders: u64 = told.iter().map(|bits| u64::from(bits.count_ones())).sum();
         let sending = self.send * holders as f64;
         self.free = begin + length + sending;
+        // A turn of a server that is overloaded is long: it counts from when counting begins.
+        self.busy += (self.free - begin.max(self.counted_from)).max(0.0);
         if begin < self.counted_from {
             return;
         }
-        self.busy += length + sending;
         self.writes_to_holders += holders;
         if holders > 0 {
             self.told.saturating_record(nanos(sending));

@@ -50,7 +50,7 @@ fn who_is_told_twice_in_a_turn_is_written_to_once() {
 }
 
 #[test]
-fn what_happens_before_the_count_begins_delays_but_does_not_count() {
+fn what_happens_before_the_count_begins_delays_what_counts() {
     let mut turns = Turns::new(WAKE, SEND, 50.0).expect("histograms");
     for at in [10.0, 60.0] {
         turns.arrive(Command {
@@ -60,7 +60,8 @@ fn what_happens_before_the_count_begins_delays_but_does_not_count() {
         });
     }
     turns.work_until(f64::INFINITY);
-    assert_eq!(turns.busy, 100.0);
+    // The first turn ends at 130, and counts from 50.
+    assert_eq!(turns.busy, 80.0 + 100.0);
     // From 60 to the end of its turn, which begins at 130.
     assert_eq!(turns.answered.len(), 1);
     assert!(is(&turns.answered, turns.answered.max(), 170));
