@@ -20,6 +20,7 @@ mod report;
 mod requests;
 mod serve;
 mod servers;
+mod surroundings;
 mod table;
 mod tails;
 mod verdict;
@@ -35,9 +36,9 @@ use fill::Client;
 use measure::{Figures, Requests, measure, medians};
 use meter::Processors;
 use plan::{MAIN, MANY, Plan, Table};
-use report::Surroundings;
 use requests::Operation;
 use servers::{Fleet, Name, Speech, Transport};
+use surroundings::Surroundings;
 use table::Line;
 use tails::tails;
 use verdict::Results;
@@ -53,6 +54,13 @@ const USAGE: &str =
 const STRAYS: f64 = 0.02;
 /// How often a slice is measured until that holds.
 const ATTEMPTS: usize = 3;
+
+/// The programs that are compared, and how each tells its version.
+const SERVERS: [(&str, &str); 3] = [
+    ("redis-server", "--version"),
+    ("memcached", "--version"),
+    ("haproxy", "-v"),
+];
 
 #[derive(Parser)]
 #[command(name = "versus", about = "Measures vedetta against its neighbours")]
@@ -109,7 +117,7 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     } else {
         (Plan::quick(), "quick")
     };
-    let surroundings = Surroundings::new(mode);
+    let surroundings = Surroundings::new(mode, &SERVERS);
     let processors = Processors::find()?;
     let minutes = plan.estimate().as_secs_f64() / 60.0;
     eprintln!("versus: starts and fills the servers, then measures for about {minutes:.1} minutes");

@@ -1,69 +1,16 @@
 //! The whole run as JSON: every figure, the verdict, and what it was measured on.
 
 use std::path::Path;
-use std::process::Command;
 
 use serde_json::{Value, json};
 
 use crate::measure::Figures;
-use crate::meter::{self, Ticks};
 use crate::plan::Table;
 use crate::servers::{Name, Transport};
+use crate::surroundings::{Surroundings, round, write_json};
 use crate::table::Line;
 use crate::tails::{Quantiles, Tail};
 use crate::verdict::{Goal, Results};
-
-/// What else was going on, and what was measured.
-pub(crate) struct Surroundings {
-    began: Ticks,
-    load_before: Value,
-    mode: &'static str,
-    versions: Value,
-}
-
-impl Surroundings {
-    /// To be made before anything is started.
-    pub(crate) fn new(mode: &'static str) -> Self {
-        Self {
-            began: meter::ticks(),
-            load_before: meter::load(),
-            mode,
-            versions: json!({
-                "vedetta": env!("CARGO_PKG_VERSION"),
-                "commit": first_line("git", &["describe", "--always", "--dirty", "--abbrev=12"]),
-                "redis": first_line("redis-server", &["--version"]),
-                "memcached": first_line("memcached", &["--version"]),
-                "haproxy": first_line("haproxy", &["-v"]),
-            }),
-        }
-    }
-
-    /// With what has happened until now.
-    fn show(&self) -> Value {
-        let (stolen, idle) = meter::ticks().since(self.began);
-        let now = humantime::format_rfc3339_seconds(std::time::SystemTime::now());
-        json!({
-            "ended": now.to_string(),
-            "mode": self.mode,
-            "versions": self.versions,
-            "machine": meter::machine(),
-            "load_before": self.load_before,
-            "load_after": meter::load(),
-            "stolen_percent": round(stolen),
-            "idle_percent": round(idle),
-        })
-    }
-}
-
-fn first_line(program: &str, arguments: &[&str]) -> String {
-    let output = Command::new(program)
-        .args(arguments)
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .output();
-    let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
-    let text = text.unwrap_or_default();
-    text.lines().next().unwrap_or("unknown").to_owned()
-}
 
 /// Writes the report.
 ///
@@ -83,11 +30,7 @@ pub(crate) fn write(
         "tails": results.tails.iter().flatten().map(show_tail).collect::<Vec<_>>(),
         "verdict": goals.iter().map(show_goal).collect::<Vec<_>>(),
     });
-    let failed = |error: std::io::Error| format!("{}: {error}", path.display());
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder).map_err(failed)?;
-    }
-    std::fs::write(path, format!("{report:#}\n")).map_err(failed)
+    write_json(path, &report)
 }
 
 fn show(table: &Table, lines: &[Line]) -> Value {
@@ -143,9 +86,4 @@ fn show_goal(goal: &Goal) -> Value {
         "ratio": goal.ratio.as_ref().ok().map(|ratio| round(*ratio)),
         "of": goal.ratio.as_ref().map_or_else(Clone::clone, |_| goal.of.clone()),
     })
-}
-
-/// To three digits behind the point: more is noise.
-fn round(figure: f64) -> f64 {
-    (figure * 1000.0).round() / 1000.0
 }
