@@ -149,15 +149,17 @@ fn line(outcome: &Outcome) -> String {
         sentinel_commands,
         sentinel_busy,
     } = outcome;
-    // The commands that still wait at the end have no answer: whatever the waits say then, they would grow.
-    let answered = if *busy > 0.99 {
-        "grows".to_owned()
+    // Beyond all that it can do, only that it is too much means anything.
+    let (busy, answered) = if *busy > 0.99 {
+        ("over 100 %".to_owned(), "grows".to_owned())
     } else {
-        format!("{answered_p99:.2}")
+        (
+            format!("{:.1} %", 100.0 * busy),
+            format!("{answered_p99:.2}"),
+        )
     };
     format!(
-        "{:.1} % | {misses:.0} | {pushes:.0} | {:.2} % | {:.2} | {answered} | {told_p99:.2} | {connections:.0} | {:.1} | {sentinel_commands:.0} | {:.1} %",
-        100.0 * busy,
+        "{busy} | {misses:.0} | {pushes:.0} | {:.2} % | {:.2} | {answered} | {told_p99:.2} | {connections:.0} | {:.1} | {sentinel_commands:.0} | {:.1} %",
         100.0 * hit_ratio,
         bytes / 1e6,
         table / 1e6,
