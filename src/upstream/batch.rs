@@ -13,7 +13,7 @@ use sha1::{Digest, Sha1};
 
 use crate::model::{Fault, hex};
 
-use super::error;
+use super::reply::Reply;
 
 /// What a batch is for: the label of its metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -146,6 +146,15 @@ impl Script {
     }
 }
 
+/// Which script calls travel with their source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sources {
+    /// Those that could not be sent again.
+    Needed,
+    /// All.
+    All,
+}
+
 /// Commands to be sent together.
 #[derive(Debug)]
 pub struct Batch {
@@ -153,6 +162,7 @@ pub struct Batch {
     pub(super) effect: Effect,
     commands: Vec<Command>,
     bytes: usize,
+    answered_at_length: bool,
     with_offset: bool,
 }
 
@@ -180,6 +190,7 @@ impl Batch {
             effect,
             commands: Vec::new(),
             bytes: 0,
+            answered_at_length: false,
             with_offset: false,
         }
     }
@@ -188,6 +199,16 @@ impl Batch {
     pub fn with_offset(&mut self) -> &mut Self {
         self.with_offset = true;
         self
+    }
+
+    /// Its answer may hold a value, for which the answers of others should not wait.
+    pub fn answered_at_length(&mut self) -> &mut Self {
+        self.answered_at_length = true;
+        self
+    }
+
+    pub(super) fn is_answered_at_length(&self) -> bool {
+        self.answered_at_length
     }
 
     /// Appends a command.
@@ -285,17 +306,10 @@ impl Batch {
 
     /// Appends the commands to what is sent. A single script call goes by its hash; where there is more than one command,
     /// the first call of each script carries its source, since a call that was sent again would have lost its place in the
-    /// order. `sources` are those that are on their way already.
-    pub(super) fn add_to(&self, pipeline: &mut Pipeline, sources: &mut Vec<&'static str>) {
-        self.add(pipeline, sources, self.commands.len() > 1);
-    }
-
-    /// The same, with the source also of a single script call.
-    pub(super) fn add_with_source(&self, pipeline: &mut Pipeline, sources: &mut Vec<&'static str>) {
-        self.add(pipeline, sources, true);
-    }
-
-    fn add(&self, pipeline: &mut Pipeline, sources: &mut Vec<&'static str>, whole: bool) {
+    /// order.
+    pub(super) fn add_to(&self, pipeline: &mut Pipeline, sources: Sources) {
+        let whole = sources == Sources::All || self.commands.len() > 1;
+        let mut sources = Vec::new();
         for command in &self.commands {
             if let Some(before) = &command.before {
                 pipeline.add_command(before.clone());
@@ -331,66 +345,6 @@ fn eval(command: &str, script: &str, keys: usize, arguments: &[Bytes]) -> Cmd {
         packed.arg(argument.as_ref());
     }
     packed
-}
-
-/// One reply.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Reply {
-    /// Nothing there.
-    Nil,
-    /// A number.
-    Int(i64),
-    /// Bytes, or the text of a status.
-    Bytes(Bytes),
-    /// Several.
-    Array(Vec<Self>),
-    /// Names and values.
-    Map(Vec<(Self, Self)>),
-    /// The command failed, alone.
-    Failed(Fault),
-}
-
-impl Reply {
-    /// How many replicas are attached to a master, from its answer to ROLE.
-    pub fn replicas_of_role(&self) -> usize {
-        match self {
-            Self::Array(fields) => match fields.as_slice() {
-                [_, _, Self::Array(replicas)] => replicas.len(),
-                _ => 0,
-            },
-            _ => 0,
-        }
-    }
-
-    pub(super) fn from_value(value: Value, effect: Effect) -> Self {
-        match value {
-            Value::Nil => Self::Nil,
-            Value::Int(number) => Self::Int(number),
-            Value::Boolean(truth) => Self::Int(i64::from(truth)),
-            Value::BulkString(bytes) => Self::Bytes(bytes.into()),
-            Value::SimpleString(text) | Value::VerbatimString { text, .. } => {
-                Self::Bytes(text.into_bytes().into())
-            }
-            Value::Okay => Self::Bytes(Bytes::from_static(b"OK")),
-            Value::Array(values) | Value::Set(values) => Self::Array(
-                values
-                    .into_iter()
-                    .map(|value| Self::from_value(value, effect))
-                    .collect(),
-            ),
-            Value::Map(pairs) => Self::Map(
-                pairs
-                    .into_iter()
-                    .map(|(name, value)| {
-                        let name = Self::from_value(name, effect);
-                        (name, Self::from_value(value, effect))
-                    })
-                    .collect(),
-            ),
-            Value::ServerError(error) => Self::Failed(error::classify(&error.into(), effect)),
-            other => Self::Failed(error::unexpected(&other, effect)),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -18,7 +18,8 @@ use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-use super::batch::{Batch, Effect, Operation, Reply};
+use super::batch::{Batch, Effect, Operation};
+use super::reply::Reply;
 use super::session::{Session, SessionSettings};
 use super::tracker::Untracked;
 use crate::drain::Tasks;

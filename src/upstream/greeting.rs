@@ -5,7 +5,8 @@
 
 use crate::model::{Cause, Fault, History, HistoryId, Lineage, Master, Point};
 
-use super::batch::{Batch, Effect, Operation, Reply};
+use super::batch::{Batch, Effect, Operation};
+use super::reply::Reply;
 
 /// Role, tracking, what became of it, history.
 pub(super) fn batch(tracking: bool) -> Batch {

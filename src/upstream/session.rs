@@ -11,8 +11,8 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use redis::AsyncConnectionConfig;
 use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Value};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
@@ -23,13 +23,14 @@ use crate::drain::Tasks;
 use crate::model::{Cause, Fault, History, HistoryId, Lineage, Master, Place, Token};
 
 use super::alarm::Alarm;
-use super::batch::{Batch, Reply};
+use super::batch::{Batch, Sources};
 use super::ending::{Ending, on_push};
-use super::error::classify;
+use super::error::{classify, is_missing_script};
 use super::greeting::{self, Past};
 use super::heartbeat;
 use super::introduction::{credentials, diagnose, handshake_fault};
 use super::metrics::Metrics;
+use super::reply::Reply;
 use super::succession::{answers_still, unanswered};
 use super::together::{Answer, Outbox};
 use super::tracker::Tracker;
@@ -289,25 +290,40 @@ impl Session {
 
     async fn perform(&self, batches: &[&Batch]) -> Vec<Answer> {
         let began = Instant::now();
+        let mut answers = self.sent(batches, Sources::Needed).await;
+        // A node that does not know a script has not run it.
+        let unknown = |at: &usize| {
+            let first = answers[*at].as_ref().ok().and_then(|values| values.first());
+            batches[*at].is_single_script() && first.is_some_and(is_missing_script)
+        };
+        let again: Vec<usize> = (0..batches.len()).filter(unknown).collect();
+        if !again.is_empty() {
+            let batches: Vec<&Batch> = again.iter().map(|at| batches[*at]).collect();
+            let sent = self.sent(&batches, Sources::All).await;
+            for (at, answer) in again.into_iter().zip(sent) {
+                answers[at] = answer;
+            }
+        }
+        let took = began.elapsed().as_secs_f64();
+        let answered = |(batch, values): (&&Batch, Result<_, Fault>)| {
+            self.metrics.answered(batch.operation, took);
+            Ok(self.observed(batch.replies(values?)))
+        };
+        batches.iter().zip(answers).map(answered).collect()
+    }
+
+    /// The values that each batch was answered with.
+    async fn sent(&self, batches: &[&Batch], sources: Sources) -> Vec<Result<Vec<Value>, Fault>> {
         let sent = tokio::select! {
             biased;
-            sent = self.send(batches) => sent,
+            sent = self.send(batches, sources) => sent,
             fault = self.given_up() => {
                 let lost = |batch: &&Batch| Err(unanswered(fault.clone(), batch.effect));
                 return batches.iter().map(lost).collect();
             }
         };
-        let took = began.elapsed().as_secs_f64();
-        for batch in batches {
-            self.metrics.answered(batch.operation, took);
-        }
         match sent {
-            Ok(answers) => {
-                let answers = batches.iter().zip(answers);
-                answers
-                    .map(|(batch, values)| Ok(self.observed(batch.replies(values))))
-                    .collect()
-            }
+            Ok(answers) => answers.into_iter().map(Ok).collect(),
             Err(error) => {
                 let failed = |batch: &&Batch| {
                     let fault = classify(&error, batch.effect);

@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use crate::model::Fault;
 
-use super::batch::{Batch, Effect, Operation, Reply};
+use super::batch::{Batch, Effect, Operation};
+use super::reply::Reply;
 use super::session::Session;
 
 /// What is asked for.

@@ -5,8 +5,8 @@
 //! of the runtime are there and leave together.
 //!
 //! Invariants: every batch has an answer of its own, with the fault that its effect makes of an error of the link; the point
-//! of history is asked for once, behind all of them; a batch that reads leaves alone, because others would wait for what may
-//! be a large answer; while anything waits, a task is on its way to take it.
+//! of history is asked for once, behind all of them; a batch whose answer may be large leaves alone, because others would wait
+//! for it; while anything waits, a task is on its way to take it.
 //!
 //! Not here: the link (`session`).
 
@@ -15,13 +15,13 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use redis::aio::ConnectionLike;
-use redis::{Pipeline, RedisResult, Value};
+use redis::{RedisResult, Value};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::model::{Cause, Fault};
 
-use super::batch::{Batch, Effect, Reply};
-use super::error::is_missing_script;
+use super::batch::{Batch, Effect, Sources};
+use super::reply::Reply;
 use super::session::Session;
 
 /// Batches that leave together.
@@ -60,7 +60,7 @@ impl Outbox {
         while let Some(next) = queue.front() {
             bytes += next.batch.bytes();
             let fits = taken.len() < TOGETHER && bytes <= TOGETHER_BYTES;
-            let joins = |first: &Waiting| fits && writes(&first.batch) && writes(&next.batch);
+            let joins = |first: &Waiting| fits && is_short(&first.batch) && is_short(&next.batch);
             if !taken.first().is_none_or(joins) {
                 break;
             }
@@ -70,8 +70,9 @@ impl Outbox {
     }
 }
 
-fn writes(batch: &Batch) -> bool {
-    batch.effect == Effect::Write
+/// Whether nobody would wait for its answer.
+fn is_short(batch: &Batch) -> bool {
+    batch.effect == Effect::Write && !batch.is_answered_at_length()
 }
 
 /// A task that takes what waits; where it is stopped before, nobody else does.
@@ -134,32 +135,15 @@ impl Session {
         });
     }
 
-    /// Sends batches in one write; those whose script the node does not know once more with its source.
-    pub(super) async fn send(&self, batches: &[&Batch]) -> RedisResult<Vec<Vec<Value>>> {
-        let mut answers = self.send_as(batches, Batch::add_to).await?;
-        let again: Vec<usize> = (0..batches.len())
-            .filter(|at| batches[*at].is_single_script())
-            .filter(|at| answers[*at].first().is_some_and(is_missing_script))
-            .collect();
-        if !again.is_empty() {
-            let unknown: Vec<&Batch> = again.iter().map(|at| batches[*at]).collect();
-            let sent = self.send_as(&unknown, Batch::add_with_source).await?;
-            for (at, answer) in again.into_iter().zip(sent) {
-                answers[at] = answer;
-            }
-        }
-        Ok(answers)
-    }
-
     /// The values of each batch, and behind those of one that asks for it, that of ROLE.
-    async fn send_as(
+    pub(super) async fn send(
         &self,
         batches: &[&Batch],
-        add: impl Fn(&Batch, &mut Pipeline, &mut Vec<&'static str>),
+        sources: Sources,
     ) -> RedisResult<Vec<Vec<Value>>> {
-        let (mut pipeline, mut sources) = (redis::pipe(), Vec::new());
+        let mut pipeline = redis::pipe();
         for batch in batches {
-            add(batch, &mut pipeline, &mut sources);
+            batch.add_to(&mut pipeline, sources);
         }
         let asks = batches.iter().any(|batch| batch.asks_for_offset());
         if asks {

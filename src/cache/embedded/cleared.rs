@@ -15,8 +15,11 @@ use crate::model::CacheId;
 use super::entries::{Entry, Place};
 use super::state::{Now, State};
 
-/// Entries that one step looks at.
-const STEP: usize = 512;
+/// Entries that leave in one step.
+pub(super) const STEP: usize = 512;
+
+/// Entries that are noted in one look at all of them.
+const NOTED: usize = 64 * STEP;
 
 /// Caches whose last clear is remembered. Beyond, all that is absent is removed at once, and nothing has to be.
 const MOST: usize = 10_000;
@@ -55,7 +58,7 @@ impl State {
             Encoding::Framed => None,
             Encoding::Raw => Some(self.count(cache, now)),
         };
-        self.forget(cache, now);
+        self.forget(cache);
         entries
     }
 
@@ -69,41 +72,37 @@ impl State {
     }
 
     /// From now on everything in that cache is absent.
-    fn forget(&mut self, cache: &CacheId, now: Now) {
+    fn forget(&mut self, cache: &CacheId) {
         if self.cleared.below.len() >= MOST && !self.cleared.below.contains_key(cache) {
-            self.sweep(now);
+            let Self {
+                entries, cleared, ..
+            } = self;
+            entries.retain(|place, entry| cleared.spares(&place.cache, entry.number));
             self.cleared.below.clear();
         }
         let last = self.cleared.last;
         self.cleared.below.insert(cache.clone(), last);
     }
 
-    /// All steps at once.
-    pub(super) fn sweep(&mut self, now: Now) {
-        let mut at = Some(0);
-        while let Some(from) = at {
-            at = self.sweep_step(from, now);
-        }
-        self.forget_old(now);
-    }
-
-    /// Gives the memory of what is absent back, among some entries from that place on; where to go on, if there are more.
-    /// What moves meanwhile may be passed over, until the next time.
-    pub(super) fn sweep_step(&mut self, from: usize, now: Now) -> Option<usize> {
-        let mut seen = 0;
-        let dead: Vec<Place> = self
+    /// Entries that are absent, as many as are noted at a time, and whether there may be more.
+    pub(super) fn absent(&self, now: Now) -> (Vec<Place>, bool) {
+        let dead = self
             .entries
             .iter()
-            .skip(from)
-            .take(STEP)
-            .inspect(|_| seen += 1)
-            .filter(|(place, entry)| !self.is_live(&place.cache, entry, now))
-            .map(|(place, _)| place.clone())
-            .collect();
-        for place in &dead {
-            self.entries.remove(place);
+            .filter(|(place, entry)| !self.is_live(&place.cache, entry, now));
+        let places: Vec<Place> = dead.map(|(place, _)| place.clone()).take(NOTED).collect();
+        let more = places.len() == NOTED;
+        (places, more)
+    }
+
+    /// Gives the memory of these back, as far as they are absent still.
+    pub(super) fn remove_absent(&mut self, places: &[Place], now: Now) {
+        for place in places {
+            let entry = self.entries.peek(place);
+            if entry.is_some_and(|entry| !self.is_live(&place.cache, entry, now)) {
+                self.entries.remove(place);
+            }
         }
-        (seen == STEP).then_some(from + seen - dead.len())
     }
 }
 
@@ -157,17 +156,17 @@ mod tests {
         state.clear(&cleared, now);
         put(&mut state, &cleared, 0, now);
         assert_eq!(state.count(&cleared, now), 1);
-        let (mut at, mut steps) = (Some(0), 0);
-        while let Some(from) = at {
-            let before = state.figures().entries;
-            at = state.sweep_step(from, now);
-            assert!(before - state.figures().entries <= STEP as u64);
-            steps += 1;
+        let (absent, more) = state.absent(now);
+        assert_eq!((absent.len(), more), (3 * STEP - 1, false));
+        // One of them comes back before it is given back.
+        put(&mut state, &cleared, 1, now);
+        assert_eq!(state.count(&cleared, now), 2);
+        for step in absent.chunks(STEP) {
+            state.remove_absent(step, now);
         }
-        assert!(steps >= 6, "{steps}");
-        assert_eq!(state.figures().entries, 3 * STEP as u64 + 1);
+        assert_eq!(state.figures().entries, 3 * STEP as u64 + 2);
         assert_eq!(state.count(&other, now), 3 * STEP as u64);
-        assert_eq!(state.count(&cleared, now), 1);
+        assert_eq!(state.count(&cleared, now), 2);
     }
 
     #[test]

@@ -255,13 +255,13 @@ mod tests {
         lease(&mut state, &key, now);
         drop(key);
         assert!(message.is_unique());
-        state.sweep(now);
+        state.forget_old(now);
         assert_eq!(state.leases.held.len(), 1);
         let later = Now {
             clock: now.clock + HOLD,
             ..now
         };
-        state.sweep(later);
+        state.forget_old(later);
         assert!(state.leases.held.is_empty());
     }
 

@@ -397,6 +397,11 @@ mod tests {
 
     const CAPACITY: u64 = 100_000;
 
+    fn sweep(state: &mut State, now: Now) {
+        let (absent, _) = state.absent(now);
+        state.remove_absent(&absent, now);
+    }
+
     fn cache(name: &str) -> CacheId {
         CacheId {
             tenant: Tenant::primary(),
@@ -525,9 +530,9 @@ mod tests {
         state
             .put(&cache, put("k", b"v", Expiry::In(ttl)), 1, now)
             .expect("fits");
-        state.sweep(now);
+        sweep(&mut state, now);
         assert_eq!(state.figures().entries, 1);
-        state.sweep(later(now, ttl));
+        sweep(&mut state, later(now, ttl));
         assert_eq!((state.figures().entries, state.figures().weight), (0, 0));
     }
 

@@ -50,6 +50,7 @@ impl Core {
     ) -> Result<(Written<Edited>, bool), Fault> {
         let version = new_version(&session);
         let add = |batch: &mut Batch, _, declared: &Declared| {
+            batch.answered_at_length();
             let call = self.edit_call(cache, edit, &version);
             let script = &self.scripts.list_edit;
             declared.change(batch, script, call, (&self.layout, cache));

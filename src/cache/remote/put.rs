@@ -60,6 +60,9 @@ impl Core {
         declared: &Declared,
         existing: Bytes,
     ) {
+        if !existing.is_empty() {
+            batch.answered_at_length();
+        }
         let policy = self.rules.policy(&cache.name);
         let expiry = arguments(put.expiry, policy.default_ttl(rand::random()));
         match policy.encoding {

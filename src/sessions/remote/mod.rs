@@ -99,6 +99,7 @@ impl Remote {
         durability: Durability,
     ) -> Result<(Reply, usize), Fault> {
         let mut batch = Batch::new(Operation::Session, Effect::Write);
+        batch.answered_at_length();
         batch.script(script, &keys, &arguments);
         if durability != Durability::Async {
             batch.with_offset();

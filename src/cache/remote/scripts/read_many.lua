@@ -2,7 +2,8 @@
 -- KEYS  entries..., stamp (framed caches only)     ARGV  'F' or 'R', bytes that the answer may hold
 -- Answers {values, expiries as PTTL tells them or -3 for what does not fit, stamp}. Of an entry that is not alive only
 -- the head is answered, which is enough to tell. Groups are for the caller to judge.
--- Few reading commands for an entry: at each of them Redis notes all keys of the script for a session that it tracks.
+-- Few reading commands for an entry: at each of them Redis notes all keys of the script for a session that it tracks. A
+-- large value is read only if it is answered.
 local left = tonumber(ARGV[2])
 local framed = ARGV[1] == 'F'
 local count = framed and #KEYS - 1 or #KEYS
@@ -13,7 +14,7 @@ for place = 1, count do
   values[place], expiries[place] = false, -2
   local bytes = bytes_of('STRLEN', key)
   if bytes and bytes > 0 then
-    local value = bytes <= left and redis.call('GET', key)
+    local value = bytes <= math.min(left, 4096) and redis.call('GET', key)
     local head = string.sub(value or redis.call('GETRANGE', key, 0, 40), 1, 41)
     local ours = framed and string.sub(head, 1, 4) == '\245vdt'
     local dead = ours and string.sub(head, 25, 40) ~= string.sub(held, 1, 16)
