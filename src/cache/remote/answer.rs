@@ -50,7 +50,9 @@ impl Core {
             && let Some(hit) = near.unverified(entry, cache, aim.want.bound, now)
         {
             figures.hit();
-            return Some(lookup(hit));
+            // It may have landed since it was looked for, and a read proves its own entry.
+            let fresh = near.fresh(entry, cache, aim.want, now);
+            return Some(lookup(fresh.unwrap_or(hit)));
         }
         None
     }
