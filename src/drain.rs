@@ -1,10 +1,12 @@
-//! Named tasks and the order to stop: the only place that spawns.
+//! Named tasks and the order to stop: the only place that spawns. `gathered` is what a task may be begun for.
 //!
 //! Invariants: every task of the process is tracked here; [`Tasks::stop`] ends them all within its grace and
 //! tells who was late; a task that panics is reported by [`Tasks::failed`], because a process that goes on without
 //! its topology or its failover only looks alive.
 //!
 //! Not here: what draining means for calls in flight (`grpc::server`) and signals (`app`).
+
+mod gathered;
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -15,6 +17,8 @@ use parking_lot::Mutex;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+pub use gathered::{Gathered, Turn};
 
 /// Spawns, tracks and stops.
 #[derive(Debug, Clone, Default)]

@@ -1,20 +1,19 @@
 //! An ordinary client that stores and reads in batches.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use bytes::Bytes;
-use hyper_util::rt::TokioIo;
-use tonic::Status;
-use tonic::transport::{Channel, Endpoint, Uri};
+use tonic::transport::Channel;
 use vedetta::proto::v1;
 use vedetta::proto::v1::cache_client::CacheClient;
 use vedetta::proto::v1::status_client::StatusClient;
 
+use crate::channel::{self, LARGEST, failed};
+use crate::door::Door;
+
 /// Entries in one batch, and bytes of values in it.
 const ITEMS: usize = 500;
 const BYTES: usize = 4 << 20;
-/// A reply to a batch of the largest values.
-const LARGEST: usize = 64 << 20;
 const CACHE: &str = "memory";
 
 /// Entries by their numbers, and how large each of them is.
@@ -36,10 +35,6 @@ fn value(size: usize) -> Bytes {
     Bytes::from(vec![b'v'; size])
 }
 
-fn failed(status: Status) -> String {
-    format!("{:?}: {}", status.code(), status.message())
-}
-
 /// A client.
 pub(crate) struct Client {
     runtime: tokio::runtime::Runtime,
@@ -53,23 +48,7 @@ impl Client {
     /// # Errors
     /// Nobody answers.
     pub(crate) fn connect(socket: &Path) -> Result<Self, String> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| format!("runtime: {error}"))?;
-        let socket: PathBuf = socket.to_owned();
-        let connector = tower::service_fn(move |_: Uri| {
-            let socket = socket.clone();
-            async move {
-                tokio::net::UnixStream::connect(socket)
-                    .await
-                    .map(TokioIo::new)
-            }
-        });
-        let endpoint = Endpoint::from_static("http://localhost");
-        let channel = runtime
-            .block_on(endpoint.connect_with_connector(connector))
-            .map_err(|error| format!("cannot connect: {error}"))?;
+        let (runtime, channel) = channel::connect(&Door::Unix(socket.to_owned()))?;
         Ok(Self {
             runtime,
             cache: CacheClient::new(channel.clone()).max_decoding_message_size(LARGEST),

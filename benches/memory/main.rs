@@ -10,6 +10,8 @@
 //! Not here: time (`benches/micro`, `benches/versus`).
 
 mod cases;
+#[path = "../versus/channel.rs"]
+mod channel;
 mod client;
 #[path = "../versus/door.rs"]
 mod door;

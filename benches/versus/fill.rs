@@ -5,12 +5,12 @@
 use std::io::{Read, Write};
 
 use bytes::Bytes;
-use hyper_util::rt::TokioIo;
-use tonic::transport::{Channel, Endpoint, Uri};
+use tonic::transport::Channel;
 use tonic::{Code, Status};
 use vedetta::proto::v1;
 use vedetta::proto::v1::cache_client::CacheClient;
 
+use crate::channel::{self, LARGEST, failed};
 use crate::door::Door;
 use crate::requests::{self, Operation, READ, SIZES, key, keys, value};
 use crate::wire::resp::command;
@@ -20,17 +20,11 @@ const ITEMS: usize = 500;
 const BYTES: usize = 4 << 20;
 /// Commands that are on their way to a Redis or memcached while it is filled.
 const COMMANDS: usize = 100;
-/// A reply to a batch of the largest values.
-const LARGEST: usize = 64 << 20;
 
 /// An ordinary client of a vedetta.
 pub(crate) struct Client {
     runtime: tokio::runtime::Runtime,
     cache: CacheClient<Channel>,
-}
-
-fn failed(status: Status) -> String {
-    format!("{:?}: {}", status.code(), status.message())
 }
 
 impl Client {
@@ -39,28 +33,7 @@ impl Client {
     /// # Errors
     /// Nobody answers.
     pub(crate) fn connect(door: &Door) -> Result<Self, String> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| format!("runtime: {error}"))?;
-        let endpoint = Endpoint::from_static("http://localhost");
-        let door = door.clone();
-        let connector = tower::service_fn(move |_: Uri| {
-            let door = door.clone();
-            async move {
-                match door {
-                    Door::Unix(path) => tokio::net::UnixStream::connect(path)
-                        .await
-                        .map(|stream| TokioIo::new(Box::new(stream) as Box<dyn Stream>)),
-                    Door::Tcp(address) => tokio::net::TcpStream::connect(address)
-                        .await
-                        .map(|stream| TokioIo::new(Box::new(stream) as Box<dyn Stream>)),
-                }
-            }
-        });
-        let channel = runtime
-            .block_on(endpoint.connect_with_connector(connector))
-            .map_err(|error| format!("cannot connect: {error}"))?;
+        let (runtime, channel) = channel::connect(door)?;
         Ok(Self {
             runtime,
             cache: CacheClient::new(channel).max_decoding_message_size(LARGEST),
@@ -236,6 +209,3 @@ fn pour(door: &Door, commands: Vec<Vec<u8>>, reply: &[u8]) -> Result<(), String>
 
 trait ReadWrite: Read + Write {}
 impl<T: Read + Write> ReadWrite for T {}
-
-trait Stream: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin {}
-impl<T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin> Stream for T {}

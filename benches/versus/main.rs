@@ -8,6 +8,7 @@
 //!
 //! Not here: what costs how much inside of vedetta (`benches/micro`).
 
+mod channel;
 mod control;
 mod door;
 mod fill;

@@ -1,23 +1,21 @@
 //! Batches of several callers in one write.
 //!
-//! To hand a batch to the driver, in another thread, and to be woken by its answer costs more than what most batches do.
-//! So a write that is handed over waits for the task that sends it, and by the time that runs, all writes of the same turn
-//! of the runtime are there and leave together.
+//! To hand a batch to the driver, in another thread, and to be woken by its answer costs more than what most batches do,
+//! so writes that are handed over at one time leave together.
 //!
 //! Invariants: every batch has an answer of its own, with the fault that its effect makes of an error of the link; the point
 //! of history is asked for once, behind all of them; a batch whose answer may be large leaves alone, because others would wait
-//! for it; while anything waits, a task is on its way to take it.
+//! for it.
 //!
 //! Not here: the link (`session`).
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
-use parking_lot::Mutex;
 use redis::aio::ConnectionLike;
 use redis::{RedisResult, Value};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
+use crate::drain::{Gathered, Turn};
 use crate::model::{Cause, Fault};
 
 use super::batch::{Batch, Effect, Sources};
@@ -34,7 +32,7 @@ pub(super) type Answer = Result<Vec<Reply>, Fault>;
 
 /// A batch that nobody has sent yet.
 #[derive(Debug)]
-struct Waiting {
+pub(super) struct Waiting {
     batch: Batch,
     answer: oneshot::Sender<Answer>,
     /// Kept until it is answered.
@@ -42,49 +40,24 @@ struct Waiting {
 }
 
 /// What waits to be sent.
-#[derive(Debug, Default)]
-pub(super) struct Outbox(Mutex<VecDeque<Waiting>>);
+pub(super) type Outbox = Gathered<Waiting>;
 
-impl Outbox {
-    /// Whether nothing was there before.
-    fn put(&self, waiting: Waiting) -> bool {
-        let mut queue = self.0.lock();
-        queue.push_back(waiting);
-        queue.len() == 1
-    }
-
-    /// What leaves together next, and whether something is left.
-    fn take(&self) -> (Vec<Waiting>, bool) {
-        let mut queue = self.0.lock();
-        let (mut taken, mut bytes) = (Vec::new(), 0);
-        while let Some(next) = queue.front() {
-            bytes += next.batch.bytes();
-            let fits = taken.len() < TOGETHER && bytes <= TOGETHER_BYTES;
-            let joins = |first: &Waiting| fits && is_short(&first.batch) && is_short(&next.batch);
-            if !taken.first().is_none_or(joins) {
-                break;
-            }
-            taken.extend(queue.pop_front());
-        }
-        (taken, !queue.is_empty())
-    }
+/// What leaves together next, and the turn of the rest.
+fn next(turn: Turn<Waiting>) -> (Vec<Waiting>, Option<Turn<Waiting>>) {
+    turn.take(|taken, next| {
+        let bytes = |waiting: &Waiting| waiting.batch.bytes();
+        taken.len() < TOGETHER
+            && taken.iter().map(bytes).sum::<usize>() + bytes(next) <= TOGETHER_BYTES
+            && taken
+                .iter()
+                .chain([next])
+                .all(|waiting| is_short(&waiting.batch))
+    })
 }
 
 /// Whether nobody would wait for its answer.
 fn is_short(batch: &Batch) -> bool {
     batch.effect == Effect::Write && !batch.is_answered_at_length()
-}
-
-/// A task that takes what waits; where it is stopped before, nobody else does.
-struct Turn(Arc<Session>);
-
-impl Drop for Turn {
-    fn drop(&mut self) {
-        let Self(session) = self;
-        if session.tasks.stopping().is_cancelled() {
-            drop(std::mem::take(&mut *session.outbox.0.lock()));
-        }
-    }
 }
 
 impl Session {
@@ -99,13 +72,13 @@ impl Session {
         let (answer, answered) = oneshot::channel();
         let effect = batch.effect;
         let slot = self.slot()?;
-        let alone = self.outbox.put(Waiting {
+        let turn = self.outbox.put(Waiting {
             batch,
             answer,
             _slot: slot,
         });
-        if alone {
-            self.take_turn();
+        if let Some(turn) = turn {
+            self.take(turn);
         }
         answered.await.unwrap_or_else(|_| {
             Err(match effect {
@@ -118,13 +91,12 @@ impl Session {
         })
     }
 
-    fn take_turn(self: &Arc<Self>) {
-        let turn = Turn(self.clone());
+    fn take(self: &Arc<Self>, turn: Turn<Waiting>) {
+        let session = self.clone();
         self.tasks.spawn("redis batch", async move {
-            let Turn(session) = &turn;
-            let (taken, more) = session.outbox.take();
-            if more {
-                session.take_turn();
+            let (taken, rest) = next(turn);
+            if let Some(rest) = rest {
+                session.take(rest);
             }
             let batches: Vec<&Batch> = taken.iter().map(|waiting| &waiting.batch).collect();
             let answers = session.run_all(&batches).await;
@@ -189,16 +161,18 @@ mod tests {
     /// How many leave together each time.
     fn departures(waiting: impl IntoIterator<Item = Waiting>) -> Vec<usize> {
         let outbox = Outbox::default();
-        let first = |(at, waiting)| assert_eq!(outbox.put(waiting), at == 0);
-        waiting.into_iter().enumerate().for_each(first);
+        let turns: Vec<_> = waiting
+            .into_iter()
+            .map(|waiting| outbox.put(waiting))
+            .collect();
+        let mut turn = turns.into_iter().next().flatten();
         let mut departures = Vec::new();
-        loop {
-            let (taken, more) = outbox.take();
+        while let Some(due) = turn {
+            let (taken, rest) = next(due);
             departures.push(taken.len());
-            if !more {
-                return departures;
-            }
+            turn = rest;
         }
+        departures
     }
 
     #[test]

@@ -1,23 +1,19 @@
 //! Reads of single entries on their way to the master: what is asked for at one time leaves together.
 //!
-//! Whoever leads a read puts it here and begins a task if there is none. By the time the task runs, everything that the
-//! same turn of the runtime has asked for is here too, and leaves as one batch: to hand a read to the link and to be
-//! woken by its answer costs several times as much as the read itself.
+//! To hand a read to the link and to be woken by its answer costs several times as much as the read itself.
 //!
 //! Invariants: a token is registered before it comes here, a session is looked for when the batch leaves, and after it the
-//! moment `sent` (DESIGN §5, rule 2); while anything waits here, a task is on its way to take it; every flight lands, or
-//! is given up when the process stops.
+//! moment `sent` (DESIGN §5, rule 2); every flight lands, or is given up when the process stops.
 //!
 //! Not here: who leads a read, and who joins it (`reader`).
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use futures_util::future::join_all;
-use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
 use crate::clock;
+use crate::drain::{Gathered, Turn};
 use crate::model::{Fault, Moment};
 use crate::near::Fill;
 use crate::upstream::Session;
@@ -45,34 +41,15 @@ pub(super) struct Asked {
 /// What waits to be sent.
 #[derive(Debug)]
 pub(super) struct Fills {
-    waiting: Mutex<VecDeque<Asked>>,
+    waiting: Gathered<Asked>,
     turns: Semaphore,
 }
 
 impl Fills {
     pub(super) fn new() -> Self {
         Self {
-            waiting: Mutex::default(),
+            waiting: Gathered::default(),
             turns: Semaphore::new(BATCHES),
-        }
-    }
-
-    /// The next batch, and whether something is left.
-    fn take(&self) -> (Vec<Asked>, bool) {
-        let mut waiting = self.waiting.lock();
-        let most = waiting.len().min(TOGETHER);
-        (waiting.drain(..most).collect(), !waiting.is_empty())
-    }
-}
-
-/// A task that takes what waits; where it is stopped before, nobody else does.
-struct Turn(Arc<Core>);
-
-impl Drop for Turn {
-    fn drop(&mut self) {
-        let Self(core) = self;
-        if core.tasks.stopping().is_cancelled() {
-            drop(std::mem::take(&mut *core.fills.waiting.lock()));
         }
     }
 }
@@ -80,29 +57,21 @@ impl Drop for Turn {
 impl Core {
     /// Reads in a task of its own, for whoever waits by then.
     pub(super) fn take_off(self: &Arc<Self>, asked: Asked) {
-        let alone = {
-            let mut waiting = self.fills.waiting.lock();
-            waiting.push_back(asked);
-            waiting.len() == 1
-        };
-        if alone {
-            self.take_turn();
+        if let Some(turn) = self.fills.waiting.put(asked) {
+            self.take(turn);
         }
     }
 
-    fn take_turn(self: &Arc<Self>) {
-        let turn = Turn(self.clone());
+    fn take(self: &Arc<Self>, turn: Turn<Asked>) {
+        let core = self.clone();
         self.tasks.spawn("fill", async move {
-            let Turn(core) = &turn;
             // The semaphore is never closed.
             let _place = core.fills.turns.acquire().await;
-            let (batch, more) = core.fills.take();
-            if more {
-                core.take_turn();
+            let (batch, rest) = turn.take(|taken, _| taken.len() < TOGETHER);
+            if let Some(rest) = rest {
+                core.take(rest);
             }
-            if !batch.is_empty() {
-                core.fill(batch).await;
-            }
+            core.fill(batch).await;
         });
     }
 

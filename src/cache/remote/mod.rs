@@ -9,7 +9,8 @@
 //! flush made dead; `registry` remembers which caches exist.
 //!
 //! Invariants: a batch is one round trip, or a few where entries have groups that have to be asked for; an entry of a
-//! framed cache counts only under the current stamps of the cache and of its groups; the commands KEYS, FLUSHALL, FLUSHDB, SWAPDB and CONFIG SET are never sent.
+//! framed cache counts only under the current stamps of the cache and of its groups; the commands KEYS, FLUSHALL, FLUSHDB,
+//! SWAPDB and CONFIG SET are never sent.
 //!
 //! Not here: which node is the master, and sending a call until it is answered (`failover`); what may be served from the
 //! near cache (`near`).

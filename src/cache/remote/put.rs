@@ -31,23 +31,16 @@ impl Core {
 
     /// A put as an item of a batch: an unconditional one need not know what is there, unless it keeps the expiry.
     pub(super) fn item<'a>(&self, cache: &CacheId, put: &'a Put) -> Item<'a> {
-        let asks =
-            put.condition != Condition::None || put.expiry == Expiry::Keep || put.lease.is_some();
         Item {
             key: &put.key,
-            judges: asks && self.encoding(cache) == Encoding::Framed,
+            judges: asks(put) && self.encoding(cache) == Encoding::Framed,
             declared: Declared::joining(&put.groups),
         }
     }
 
     /// Whether a put to a framed cache needs to know nothing of what is there.
-    fn is_plain(&self, cache: &CacheId, put: &Put, expiry: &Arguments, existing: &Bytes) -> bool {
-        put.condition == Condition::None
-            && put.lease.is_none()
-            && put.groups.is_empty()
-            && expiry.kind != b"K".as_slice()
-            && existing.is_empty()
-            && self.layout.usage(cache).keys.is_empty()
+    fn is_plain(&self, cache: &CacheId, put: &Put) -> bool {
+        !asks(put) && put.groups.is_empty() && self.layout.usage(cache).keys.is_empty()
     }
 
     /// Appends the command of one put.
@@ -67,7 +60,7 @@ impl Core {
         let expiry = arguments(put.expiry, policy.default_ttl(rand::random()));
         match policy.encoding {
             Encoding::Raw => self.add_raw(batch, cache, put, expiry, existing),
-            Encoding::Framed if self.is_plain(cache, put, &expiry, &existing) => {
+            Encoding::Framed if self.is_plain(cache, put) => {
                 self.add_plain_put(batch, cache, (put, version), expiry);
             }
             Encoding::Framed => {
@@ -175,6 +168,11 @@ impl Core {
             ),
         };
     }
+}
+
+/// Whether a put depends on what is there.
+fn asks(put: &Put) -> bool {
+    put.condition != Condition::None || put.expiry == Expiry::Keep || put.lease.is_some()
 }
 
 /// Whether a plain SET does where there are no deadlines: with an expiry (`true`) or without one (`false`).
